@@ -1,0 +1,3 @@
+module github.com/mohar-mail/mohar
+
+go 1.26.8
