@@ -132,13 +132,15 @@ func (s *Store) try(ctx context.Context, shard Shard, lazy bool, fn func(*Tx) er
 	if len(tx.writes) == 0 {
 		return nil, nil
 	}
+	// Held over the commit: a View whose snapshot sees the commit must also see
+	// its ticket.
+	st.lmu.Lock()
+	defer st.lmu.Unlock()
 	ticket, err := s.db.Commit(ctx, tx.batch(lazy))
 	if err != nil {
 		return nil, wrap(err, "kv.Update")
 	}
-	st.lmu.Lock()
 	st.last = ticket
-	st.lmu.Unlock()
 	return ticket, nil
 }
 
