@@ -39,7 +39,12 @@ func (a Address) Mailbox() (Mailbox, error) {
 	if a.Kind != Single {
 		return Mailbox{}, invalid("this is a group and not an address")
 	}
-	return ParseMailbox(QuoteLocal(a.Local) + "@" + a.Domain)
+	m, err := ParseMailbox(QuoteLocal(a.Local) + "@" + a.Domain)
+	if err == nil && m.Local != a.Local {
+		// Quoting replaced a control character: it would be another mailbox.
+		return Mailbox{}, invalid("the local part has a character that is not allowed")
+	}
+	return m, err
 }
 
 // Spec gives local@domain, quoted where needed, without checking it; "" for a
