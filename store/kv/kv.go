@@ -92,7 +92,9 @@ type Batch struct {
 }
 
 // Ticket is a commit on its way to the disk. The commit is already visible to
-// Snapshot when the ticket is handed out.
+// Snapshot when the ticket is handed out. When it is durable, so are all commits
+// whose tickets the backend handed out before it: Store remembers one ticket for
+// many shards.
 type Ticket interface {
 	// Wait blocks until the commit is durable. It may be called more than once
 	// and from several goroutines.
@@ -106,8 +108,9 @@ type DB interface {
 	// Commit applies b as a whole or not at all. ErrConflict where the shard's
 	// version is not b.Expect.
 	Commit(ctx context.Context, b *Batch) (Ticket, error)
-	// Shards lists up to limit shards that hold data, in order, beginning after
-	// the shard given. It serves check and backup, not the paths of mail.
+	// Shards lists up to limit shards that were ever written, in order of their
+	// bytes, beginning after the shard given. It serves check and backup, not
+	// the paths of mail.
 	Shards(ctx context.Context, after Shard, limit int) ([]Shard, error)
 	// Close flushes and lets go of the data.
 	Close() error

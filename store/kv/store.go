@@ -140,7 +140,11 @@ func (s *Store) try(ctx context.Context, shard Shard, lazy bool, fn func(*Tx) er
 	if err != nil {
 		return nil, wrap(err, "kv.Update")
 	}
-	st.last = ticket
+	if !lazy {
+		// A lazy ticket is done before its data is on disk. It must not take the
+		// place of one that a View still has to wait for.
+		st.last = ticket
+	}
 	return ticket, nil
 }
 
