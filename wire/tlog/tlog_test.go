@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -334,6 +335,32 @@ func FuzzVerify(f *testing.F) {
 		r, err := Verify(context.Background(), dir, Verification{Public: public})
 		if err == nil && r.OK() && string(entries) != `{"src":"s/00","n":1}`+"\n" {
 			t.Errorf("passed %q", entries)
+		}
+	})
+}
+
+func FuzzProof(f *testing.F) {
+	private, public, err := GenerateKey(rand.Reader, "log.example")
+	if err != nil {
+		f.Fatal(err)
+	}
+	signed, err := Checkpoint{"log.example", 1, tlog.RecordHash([]byte("x"))}.Sign(private)
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := json.Marshal(Proof{0, "x", nil, string(signed)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"index":-1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ReadProof(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		if _, err := p.Check(public); err == nil && (p.Leaf != "x" || p.Index != 0) {
+			t.Errorf("proved %+v", p)
 		}
 	})
 }
