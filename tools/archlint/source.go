@@ -201,7 +201,7 @@ func (s *source) checkWrites(body *ast.BlockStmt) {
 			targets = []ast.Expr{n.X}
 		}
 		for _, t := range targets {
-			if id := root(t); id != nil && s.vars[id.Name] && packageLevel(id) {
+			if id := root(t); id != nil && id.Name != "_" && s.vars[id.Name] && packageLevel(id) {
 				s.add(s.at(n), "state", "writes the package variable %s", id.Name)
 			}
 		}
