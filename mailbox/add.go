@@ -14,6 +14,7 @@ import (
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/wire/mime"
 )
 
 // Content is what the store keeps of a message's structure. Parse makes it.
@@ -60,7 +61,7 @@ func (s *Store) Add(ctx context.Context, a mohar.AccountID, add Addition) (Added
 // Add adds a message. fault.OverQuota when the account is full.
 func (w *Writer) Add(add Addition) (Added, error) {
 	if add.Item != ([16]byte{}) {
-		again, err := w.deliveredBefore(add.Item)
+		again, err := w.Delivered(add.Item)
 		if err != nil || again != 0 {
 			return Added{Email: again, Again: true}, err
 		}
@@ -99,8 +100,6 @@ func (w *Writer) Add(add Addition) (Added, error) {
 	w.log(Change{Kind: EmailCreated, Email: id, Thread: thread})
 	return Added{Email: id, Thread: thread, Places: e.Places}, nil
 }
-
-func (w *Writer) deliveredBefore(item [16]byte) (EmailID, error) { return w.Delivered(item) }
 
 // enter gives an email an entry in each of the mailboxes and writes its row.
 func (w *Writer) enter(e *Email, into []ID, flags Flags, keywords []string) error {
@@ -157,15 +156,9 @@ func (m *Mailbox) add(e *Entry, sign int) {
 // message id (its own, or one it refers to) and the base subject, RFC 8621
 // section 3. Threads never merge, because the thread of an email never changes.
 func (w *Writer) thread(id EmailID, c Content) (ThreadID, error) {
-	ids := append([]string{c.MessageID}, c.References...)
-	if len(ids) > MaxReferences {
-		ids = append(ids[:2:2], ids[len(ids)-(MaxReferences-2):]...)
-	}
 	var keys [][]byte
-	for _, m := range ids {
-		if m != "" {
-			keys = append(keys, keyThreadHash(hashThread(m, c.Subject)))
-		}
+	for _, m := range c.threadIDs() {
+		keys = append(keys, keyThreadHash(hashThread(m, c.Subject)))
 	}
 	found, err := w.tx.GetMany(keys)
 	if err != nil {
@@ -200,7 +193,7 @@ func hashMessageID(id string) (h [12]byte) {
 
 func hashThread(messageID, subject string) (h [12]byte) {
 	id := strings.Trim(strings.TrimSpace(messageID), "<>")
-	sum := sha256.Sum256([]byte(id + "\x00" + baseSubject(subject)))
+	sum := sha256.Sum256([]byte(id + "\x00" + mime.BaseSubject(subject)))
 	copy(h[:], sum[:])
 	return h
 }

@@ -10,6 +10,7 @@ import (
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/clock"
 	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/store/blob"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/kv"
 )
@@ -135,7 +136,7 @@ type Writer struct {
 	dirty   map[ID]ChangeKind
 	changes []Change
 	touched bool // meta must be written
-	freed   []body.Location
+	freed   []blob.Location
 }
 
 func (s *Store) newWriter(tx *kv.Tx, meta *Meta) *Writer {

@@ -265,3 +265,9 @@ func notFound(err error) error {
 	}
 	return err
 }
+
+// Record runs fn in a transaction of its own on a lane, for an audit record that
+// belongs to a message which was not accepted.
+func (q *Queue) Record(ctx context.Context, lane kv.Shard, fn func(*kv.Tx) error) error {
+	return q.kv.Update(ctx, lane, fn)
+}
