@@ -6,9 +6,13 @@ import (
 )
 
 // Parse reads the structure of a message's content.
-func Parse(content []byte) Content {
+func Parse(content []byte) (Content, error) {
 	m := mime.Parse(content)
-	return describe(&m.Index, m.Index.AppendBinary(nil))
+	index, err := m.Index.AppendBinary(nil)
+	if err != nil {
+		return Content{}, fault.Wrap(err, fault.Invalid, "mailbox.Parse", "The structure of the message cannot be kept.")
+	}
+	return describe(&m.Index, index), nil
 }
 
 // ContentOf reads an index that was made before.
