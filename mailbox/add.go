@@ -198,9 +198,9 @@ func hashThread(messageID, subject string) (h [12]byte) {
 	return h
 }
 
-// shared reads how many emails of the account share a body.
-func (w *Writer) shared(ref body.Ref) (uint64, error) {
-	v, err := w.tx.Get(keyShared(ref))
+// sharedBy reads how many emails of the account share a body.
+func sharedBy(r kv.Reader, ref body.Ref) (uint64, error) {
+	v, err := r.Get(keyShared(ref))
 	if errors.Is(err, kv.ErrNotFound) {
 		return 1, nil
 	}
@@ -222,7 +222,7 @@ func (w *Writer) setShared(ref body.Ref, n uint64) {
 // where the body lives in this shard, through a row that is applied in the
 // body's own shard where it does not.
 func (w *Writer) release(ref body.Ref) error {
-	n, err := w.shared(ref)
+	n, err := sharedBy(w.tx, ref)
 	if err != nil {
 		return err
 	}

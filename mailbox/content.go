@@ -17,7 +17,7 @@ func Parse(content []byte) (Content, error) {
 
 // ContentOf reads an index that was made before.
 func ContentOf(index []byte) (Content, error) {
-	x, err := mime.DecodeIndex(index)
+	x, err := mime.DecodeSummary(index)
 	if err != nil {
 		return Content{}, fault.Wrap(err, fault.Corrupt, "mailbox.ContentOf", "A stored record cannot be read.")
 	}

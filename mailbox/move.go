@@ -34,7 +34,7 @@ func (w *Writer) Copy(from ID, uids []uint32, to ID) ([]Copied, error) {
 		if w.meta.Quota != NoQuota && w.meta.Used+e.Size > w.meta.Quota {
 			return nil, fault.New(fault.OverQuota, "mailbox.Copy", "The mailbox is full.")
 		}
-		n, err := w.shared(e.Body)
+		n, err := sharedBy(w.tx, e.Body)
 		if err != nil {
 			return nil, err
 		}
