@@ -314,7 +314,7 @@ func (r *rig) read() string {
 func (r *rig) say(s string) string {
 	r.t.Helper()
 	if _, err := r.cl.Write([]byte(s)); err != nil {
-		return "closed"
+		return ""
 	}
 	return r.read()
 }

@@ -116,7 +116,7 @@ func runTranscript(t *testing.T, ar *txtar.Archive) {
 	lines := strings.Split(strings.TrimSuffix(string(sess.Data), "\n"), "\n")
 	for _, l := range lines {
 		fmt.Fprintln(&want, l)
-		if strings.HasPrefix(l, "S:") {
+		if strings.HasPrefix(l, "S:") || l == "# closed" {
 			continue
 		}
 		if !started {
