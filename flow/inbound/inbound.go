@@ -195,8 +195,12 @@ func (in *Inbound) promise(ctx context.Context, a *Arrival, env *mohar.Envelope,
 	if err != nil {
 		return id, err
 	}
+	index, err := mime.Parse(full).AppendBinary(nil)
+	if err != nil {
+		return id, err
+	}
 	it := &queue.Item{ID: id, From: env.From, Created: now, Door: a.Door, EnvID: env.EnvID, Ret: env.Ret,
-		EightBit: env.EightBit, SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS, Index: mime.Parse(full).AppendBinary(nil)}
+		EightBit: env.EightBit, SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS, Index: index}
 	if c.Junk {
 		it.Mailbox = "junk"
 	}

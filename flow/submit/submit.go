@@ -76,7 +76,9 @@ type Config struct {
 	// Answers says whether a message id is that of a letter which the account got
 	// from the address.
 	Answers func(ctx context.Context, a mohar.AccountID, messageIDs []string, from string) (bool, error)
-	Policy  *policy.Policy
+	Network policy.Network
+	// Rulebook gives the rules that hold for a sender's domain.
+	Rulebook func(domain string) *policy.Rulebook
 	// Sign gives the DKIM-Signature fields, with line ends, for a domain of ours;
 	// nothing where there is no key.
 	Sign func(ctx context.Context, domain string, content []byte) ([]byte, error)
@@ -96,19 +98,6 @@ func (s *Submit) MayMail(who *Sender, from string) error {
 		return nil
 	}
 	return fault.New(fault.Denied, "submit.MayMail", "You may not send as <"+from+">.")
-}
-
-func owns(who *Sender, address string) bool {
-	key, err := addr.Key(address)
-	if err != nil {
-		return false
-	}
-	for _, a := range who.Addresses {
-		if k, err := addr.Key(a); err == nil && k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // MayRcpt says whether a recipient can be sent to at all, before the content is
@@ -136,7 +125,17 @@ func (s *Submit) Explain(ctx context.Context, who *Sender, to []string, label mo
 			return mohar.Decision{}, nil, err
 		}
 	}
-	return s.cfg.Policy.Decide(*facts), targets, nil
+	return policy.Decide(s.rulebook(who), facts), targets, nil
+}
+
+func (s *Submit) rulebook(who *Sender) *policy.Rulebook {
+	domain := ""
+	if len(who.Addresses) > 0 {
+		if m, err := addr.ParseMailbox(who.Addresses[0]); err == nil {
+			domain = m.Domain.ASCII
+		}
+	}
+	return s.cfg.Rulebook(domain)
 }
 
 // Send checks and promises a message; when it returns an id the message is
@@ -175,9 +174,9 @@ func (s *Submit) mayFrom(who *Sender, m *mime.Message) error {
 	if len(e.From) == 0 {
 		return fault.New(fault.Invalid, "submit.Send", "The message has no From field.")
 	}
-	for _, a := range append(append([]addr.Address{}, e.From...), e.Sender...) {
-		if !owns(who, a.Mailbox()) {
-			return fault.New(fault.Denied, "submit.Send", "You may not send as <"+a.Mailbox()+">.")
+	for a := range addr.Singles(append(append([]addr.Address{}, e.From...), e.Sender...)) {
+		if spec := a.Spec(); !owns(who, spec) {
+			return fault.New(fault.Denied, "submit.Send", "You may not send as <"+spec+">.")
 		}
 	}
 	return nil
@@ -215,7 +214,7 @@ func (s *Submit) decide(ctx context.Context, sub *Submission, m *mime.Message, l
 			return mohar.Decision{}, nil, err
 		}
 	}
-	return s.cfg.Policy.Decide(*facts), targets, nil
+	return policy.Decide(s.rulebook(&sub.Sender), facts), targets, nil
 }
 
 // refused records the refusal and gives it to the door.
@@ -268,9 +267,13 @@ func (s *Submit) promise(ctx context.Context, sub *Submission, m *mime.Message, 
 		return id, err
 	}
 	env := &sub.Envelope
+	index, err := mime.Parse(full).AppendBinary(nil)
+	if err != nil {
+		return id, err
+	}
 	it := &queue.Item{ID: id, From: env.From, Created: now, Door: sub.Door, Account: sub.Sender.Account, Label: label,
 		EnvID: env.EnvID, Ret: env.Ret, EightBit: env.EightBit || has8Bit(full), SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS,
-		Lang: sub.Sender.Lang, Index: mime.Parse(full).AppendBinary(nil)}
+		Lang: sub.Sender.Lang, Index: index}
 	rcpts := make([]queue.Recipient, len(targets))
 	for i, t := range targets {
 		r := queue.Recipient{Address: env.To[i].Address, Notify: env.To[i].Notify, ORcpt: env.To[i].ORcpt, Class: queue.Remote, Domain: t.Domain}
