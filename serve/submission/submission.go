@@ -1,0 +1,99 @@
+// Package submission is the door by which mail programs send.
+//
+// Owns:      nothing; flow/submit does the work.
+// Trusts:    its Signin for who somebody is; nobody for envelope or content.
+// May touch: its flow.
+// Standards: RFC 6409, RFC 4954, RFC 8314.
+package submission
+
+import (
+	"context"
+	"io"
+	"net/netip"
+
+	mohar "github.com/mohar-mail/mohar"
+	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/flow/submit"
+	"github.com/mohar-mail/mohar/wire/sasl"
+	"github.com/mohar-mail/mohar/wire/smtp/smtpserver"
+)
+
+// Signin says who somebody is. The errors are fault.Auth, fault.Denied and
+// fault.TooMany.
+type Signin interface {
+	SignIn(ctx context.Context, door mohar.Door, user, password string, remote netip.Addr, tls bool) (submit.Sender, error)
+}
+
+// Backend makes the sessions of the door.
+type Backend struct {
+	Submit   *submit.Submit
+	Signin   Signin
+	MaxBytes int64 // octets of content
+}
+
+// NewSession takes every connection; the engine bounds them.
+func (b *Backend) NewSession(_ context.Context, c *smtpserver.Conn) (smtpserver.Session, error) {
+	return &session{b: b, conn: c}, nil
+}
+
+type session struct {
+	b    *Backend
+	conn *smtpserver.Conn
+	who  submit.Sender
+}
+
+// Mechanisms lists what the door offers; the engine offers it over TLS only.
+func (s *session) Mechanisms() []string { return []string{sasl.Plain, sasl.Login} }
+
+// Auth begins an exchange.
+func (s *session) Auth(_ context.Context, mechanism string) (sasl.Server, error) {
+	if mechanism == sasl.Login {
+		return sasl.NewLoginServer(s.verify), nil
+	}
+	return sasl.NewPlainServer(s.verify), nil
+}
+
+// verify refuses to act for another: delegation goes by the directory, not by
+// what a client asks for.
+func (s *session) verify(ctx context.Context, authzid, authcid, password string) error {
+	if authzid != "" && authzid != authcid {
+		return fault.New(fault.Auth, "submission.Auth", "You may not act for another.")
+	}
+	who, err := s.b.Signin.SignIn(ctx, mohar.DoorSubmission, authcid, password, s.conn.RemoteIP(), s.conn.TLS != nil)
+	if err == nil {
+		s.who = who
+	}
+	return err
+}
+
+func (s *session) Mail(_ context.Context, from string, _ *smtpserver.MailOptions) error {
+	return s.b.Submit.MayMail(&s.who, from)
+}
+
+func (s *session) Rcpt(ctx context.Context, to mohar.Recipient) error {
+	return s.b.Submit.MayRcpt(ctx, to.Address)
+}
+
+func (s *session) Data(ctx context.Context, env *mohar.Envelope, r io.Reader) (smtpserver.Accepted, error) {
+	content, err := io.ReadAll(io.LimitReader(r, s.b.MaxBytes+1))
+	if err != nil {
+		return smtpserver.Accepted{}, err
+	}
+	if int64(len(content)) > s.b.MaxBytes {
+		return smtpserver.Accepted{}, fault.New(fault.TooLarge, "submission.Data", "The message is too large.")
+	}
+	id, err := s.b.Submit.Send(ctx, &submit.Submission{Sender: s.who, Door: mohar.DoorSubmission, Remote: s.conn.RemoteIP(),
+		Helo: s.conn.Helo, Protocol: s.conn.Protocol(env.SMTPUTF8), Envelope: *env, Content: content})
+	if err != nil {
+		return smtpserver.Accepted{}, err
+	}
+	return smtpserver.Accepted{Text: "queued as " + id.String()}, nil
+}
+
+func (s *session) Reset()  {}
+func (s *session) Logout() {}
+
+var (
+	_ smtpserver.Backend       = (*Backend)(nil)
+	_ smtpserver.Authenticator = (*session)(nil)
+)
