@@ -65,10 +65,10 @@ type dateParts struct {
 
 func (d *dateParts) word(w string) {
 	switch {
-	case strings.Contains(w, ":"):
-		d.clock(w)
 	case (w[0] == '+' || w[0] == '-') && len(w) >= 3:
 		d.offset(w)
+	case strings.Contains(w, ":"):
+		d.clock(w)
 	case strings.Count(w, "-") == 2 || strings.Count(w, "/") == 2:
 		d.joined(w)
 	case w[0] >= '0' && w[0] <= '9':
@@ -169,7 +169,7 @@ func (d *dateParts) clock(w string) {
 }
 
 func (d *dateParts) offset(w string) {
-	w = strings.ReplaceAll(w, ":", "")
+	w = w[:1] + strings.ReplaceAll(w[1:], ":", "")
 	n, err := strconv.Atoi(w[1:])
 	if d.zoned || err != nil || len(w) > 5 {
 		return

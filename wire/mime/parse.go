@@ -93,6 +93,11 @@ func (p *parser) part(t *Part, ctx context, depth int) delim {
 		d = p.scan()
 	}
 	t.BodyEnd = max(int64(d.bodyEnd), t.BodyStart)
+	if n := len(t.Children); n > 0 {
+		// The line end before a delimiter that ends an empty child and this part
+		// at once belongs to the delimiter, but stands before the child.
+		t.BodyEnd = max(t.BodyEnd, t.Children[n-1].BodyEnd)
+	}
 	t.Lines = p.linesTo(int(t.BodyEnd)) - linesBefore
 	t.DecodedSize = t.Size()
 	if len(t.Children) == 0 {

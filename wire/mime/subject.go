@@ -3,8 +3,11 @@ package mime
 import "strings"
 
 // BaseSubject gives the base subject of RFC 5256 section 2.1 of a raw or decoded
-// subject, for threading and sorting. Case is kept: comparison folds it.
+// subject, for threading and sorting. Case is kept: comparison folds it. Only
+// the first 4 KiB count, as in Envelope.Subject: the procedure goes back over
+// what it has seen, so its work grows with the square of the length.
 func BaseSubject(subject string) string {
+	subject = subject[:min(len(subject), maxEnvelopeText)]
 	// Step 1.
 	s := strings.Join(strings.FieldsFunc(DecodeText(subject), func(r rune) bool {
 		return r == ' ' || r == '\t' || r == '\r' || r == '\n'

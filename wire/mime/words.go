@@ -178,6 +178,10 @@ func EncodeText(s string) string {
 	if isASCIIString(s) && !strings.Contains(s, "=?") {
 		return s
 	}
+	return encodeWords(s)
+}
+
+func encodeWords(s string) string {
 	var b strings.Builder
 	for s != "" {
 		n := 0
