@@ -1,0 +1,69 @@
+package submit
+
+import (
+	"context"
+
+	mohar "github.com/mohar-mail/mohar"
+	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/policy"
+	"github.com/mohar-mail/mohar/wire/addr"
+	"github.com/mohar-mail/mohar/wire/dns"
+)
+
+// Directory is what a Targets asks of the directory.
+type Directory interface {
+	// Own says whether a domain (A-label) is a live one of ours.
+	Own(ctx context.Context, domain string) (bool, error)
+	// Account gives the account behind an address of ours; fault.NotFound.
+	Account(ctx context.Context, m addr.Mailbox) (mohar.AccountID, error)
+}
+
+// Resolver is what a Targets asks of the DNS.
+type Resolver interface {
+	LookupMX(ctx context.Context, domain string) (dns.Answer[dns.MX], error)
+}
+
+// Targets finds where addresses lead.
+type Targets struct {
+	Directory  Directory
+	Resolver   Resolver
+	Classifier *policy.Classifier
+}
+
+// Find gives the target of an address. A domain whose exchangers DNS could not
+// name just now has class unknown, and policy decides what that means.
+func (t *Targets) Find(ctx context.Context, address string) (Target, error) {
+	m, err := addr.ParseMailbox(address)
+	if err != nil {
+		return Target{}, fault.Wrap(err, fault.Invalid, "submit.Target", "The address <"+address+"> is not valid.")
+	}
+	own, err := t.Directory.Own(ctx, m.Domain.ASCII)
+	if err != nil {
+		return Target{}, err
+	}
+	if own {
+		account, err := t.Directory.Account(ctx, m)
+		if fault.Is(err, fault.NotFound) {
+			return Target{}, fault.Wrap(err, fault.NotFound, "submit.Target", "There is no such address: <"+address+">.")
+		}
+		return Target{Account: account, Domain: m.Domain.ASCII, Class: mohar.ClassOwn}, err
+	}
+	return Target{Domain: m.Domain.ASCII, Class: t.class(ctx, m.Domain.ASCII)}, nil
+}
+
+// class asks the lists first: most foreign mail goes to the few large providers,
+// whose names need no look-up.
+func (t *Targets) class(ctx context.Context, domain string) mohar.DomainClass {
+	if c := t.Classifier.Class(domain, nil); c != mohar.ClassUnknown {
+		return c
+	}
+	answer, err := t.Resolver.LookupMX(ctx, domain)
+	if err != nil && dns.IsTemporary(err) {
+		return mohar.ClassUnknown
+	}
+	hosts := []string{}
+	for _, mx := range answer.Records {
+		hosts = append(hosts, mx.Host)
+	}
+	return t.Classifier.Class(domain, hosts)
+}
