@@ -163,12 +163,12 @@ func look(m *Mail) view {
 	if e := p.Root.Envelope; e != nil {
 		v.Subject = mime.DecodeText(e.Subject)
 		if len(e.From) > 0 {
-			v.HeaderBy = e.From[0].String()
+			v.HeaderBy = e.From[0].Spec()
 		}
 	}
 	head := m.Content[:min(len(m.Content), 64<<10)]
 	v.Signed = strings.Contains(strings.ToLower(string(head)), "dkim-signature:")
-	v.Text = readable(m.Content, p)
+	v.Text = readable(p)
 	return v
 }
 
