@@ -194,7 +194,7 @@ func (p *partWriter) node(n *Node, depth int) {
 	} else {
 		if strings.HasPrefix(typ, "text/") {
 			body = toCRLF(body)
-			if getParam(params, "charset") == "" {
+			if getParam(params, "charset") == "" && typ != "text/rfc822-headers" {
 				params = append(params[:len(params):len(params)], Param{"charset", "utf-8"})
 			}
 		}
@@ -268,10 +268,15 @@ func shapeOf(b []byte) (s shape) {
 
 // encoding chooses the transfer encoding of a leaf: the one under which it
 // survives any hop, and of those the shortest. Text goes as 8bit only where
-// UTF-8 was allowed; message/* only as it stands (RFC 2045 section 6.4).
+// UTF-8 was allowed; message/* only as it stands (RFC 2045 section 6.4), but
+// message/global and its kin as base64 where UTF-8 was not.
 func (p *partWriter) encoding(typ string, body []byte) string {
 	s := shapeOf(body)
 	message := strings.HasPrefix(typ, "message/")
+	if strings.HasPrefix(typ, "message/global") && !p.utf8 && s.high > 0 {
+		// RFC 6532 section 3.7 allows what RFC 2045 forbids to message/rfc822.
+		return "base64"
+	}
 	switch {
 	case !message && !strings.HasPrefix(typ, "text/"):
 		return "base64"

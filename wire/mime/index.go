@@ -222,21 +222,23 @@ func DecodeSummary(b []byte) (*Index, error) {
 // DecodeEnvelope reads only the envelope. The strings of all three keep a copy
 // of what they stand in.
 func DecodeEnvelope(b []byte) (*Envelope, error) {
-	r, err := newIndexReader(b)
-	if err != nil {
+	if err := checkVersion(b); err != nil {
 		return nil, err
 	}
-	r.number()
-	r.number()
-	r.number()
-	n := r.count()
-	if r.bad {
-		return nil, r.err()
+	b = b[1:]
+	var head [4]uint64 // size, flags, defects, length of the envelope
+	for i := range head {
+		n, k := binary.Uvarint(b)
+		if k <= 0 {
+			return nil, damaged()
+		}
+		head[i], b = n, b[k:]
 	}
+	if head[3] > uint64(len(b)) {
+		return nil, damaged()
+	}
+	r := indexReader{s: string(b[:head[3]])} // only the envelope is copied
 	e := &Envelope{}
-	// Only the envelope becomes a string.
-	at := len(b) - len(r.s)
-	r.s = string(b[at : at+n])
 	r.envelope(e)
 	return e, r.err()
 }
@@ -271,21 +273,32 @@ type indexReader struct {
 	parts int
 }
 
-func newIndexReader(b []byte) (*indexReader, error) {
+func checkVersion(b []byte) error {
 	if len(b) == 0 {
-		return nil, fault.New(fault.Corrupt, "mime.DecodeIndex", "the index of a message is empty")
+		return damaged()
 	}
 	if b[0] != indexVersion {
-		return nil, fault.New(fault.Unsupported, "mime.DecodeIndex", "the index of a message is of another version")
+		return fault.New(fault.Unsupported, "mime.DecodeIndex", "the index of a message is of another version")
+	}
+	return nil
+}
+
+func newIndexReader(b []byte) (*indexReader, error) {
+	if err := checkVersion(b); err != nil {
+		return nil, err
 	}
 	return &indexReader{s: string(b[1:])}, nil
 }
 
 func (r *indexReader) err() error {
 	if r.bad {
-		return fault.New(fault.Corrupt, "mime.DecodeIndex", "the index of a message is damaged")
+		return damaged()
 	}
 	return nil
+}
+
+func damaged() error {
+	return fault.New(fault.Corrupt, "mime.DecodeIndex", "the index of a message is damaged")
 }
 
 func (r *indexReader) fail() {
