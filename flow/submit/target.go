@@ -5,6 +5,7 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/directory"
 	"github.com/mohar-mail/mohar/policy"
 	"github.com/mohar-mail/mohar/wire/addr"
 	"github.com/mohar-mail/mohar/wire/dns"
@@ -12,10 +13,7 @@ import (
 
 // Directory is what a Targets asks of the directory.
 type Directory interface {
-	// Own says whether a domain (A-label) is a live one of ours.
-	Own(ctx context.Context, domain string) (bool, error)
-	// Account gives the account behind an address of ours; fault.NotFound.
-	Account(ctx context.Context, m addr.Mailbox) (mohar.AccountID, error)
+	Resolve(ctx context.Context, address string) (directory.Resolution, error)
 }
 
 // Resolver is what a Targets asks of the DNS.
@@ -37,16 +35,18 @@ func (t *Targets) Find(ctx context.Context, address string) (Target, error) {
 	if err != nil {
 		return Target{}, fault.Wrap(err, fault.Invalid, "submit.Target", "The address <"+address+"> is not valid.")
 	}
-	own, err := t.Directory.Own(ctx, m.Domain.ASCII)
+	res, err := t.Directory.Resolve(ctx, address)
 	if err != nil {
 		return Target{}, err
 	}
-	if own {
-		account, err := t.Directory.Account(ctx, m)
-		if fault.Is(err, fault.NotFound) {
-			return Target{}, fault.Wrap(err, fault.NotFound, "submit.Target", "There is no such address: <"+address+">.")
+	if res.Domain != nil {
+		switch {
+		case res.Domain.State != directory.Live:
+			return Target{}, fault.New(fault.Denied, "submit.Target", "The domain of <"+address+"> may not receive mail: it has no go-ahead.")
+		case res.Account == nil:
+			return Target{}, fault.New(fault.NotFound, "submit.Target", "There is no such address: <"+address+">.")
 		}
-		return Target{Account: account, Domain: m.Domain.ASCII, Class: mohar.ClassOwn}, err
+		return Target{Account: res.Account.ID, Domain: m.Domain.ASCII, Class: mohar.ClassOwn}, nil
 	}
 	return Target{Domain: m.Domain.ASCII, Class: t.class(ctx, m.Domain.ASCII)}, nil
 }
