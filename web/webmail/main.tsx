@@ -1,0 +1,11 @@
+import { render } from 'preact';
+import '../kit/style/base.css';
+import '../kit/style/parts.css';
+import './style/shell.css';
+import './style/list.css';
+import './style/letter.css';
+import './style/compose.css';
+import { App } from './app';
+
+const root = document.getElementById('app');
+if (root) render(<App />, root);

@@ -1,0 +1,217 @@
+/** One message of a conversation: who, to whom, what, and its files. */
+import type { JSX } from 'preact';
+import { useMemo, useState } from 'preact/hooks';
+import { fileSize, fullDate, shortDate } from '../kit/format';
+import { type Key, t } from '../kit/i18n';
+import { Icon, type IconName } from '../kit/icons';
+import { LabelChip, Menu } from '../kit/ui';
+import { shownName } from '../data/address';
+import { linkify, splitQuotes } from '../data/quote';
+import { emailStanding, type Standing } from '../data/standing';
+import { me } from '../data/store';
+import type { Address, BodyPart, Email } from '../data/types';
+import { answer, continueDraft } from './composers';
+import { HtmlBody } from './frame';
+import { downloadPath, setRead } from './state';
+
+const STANDING_ICON: Record<Standing, IconName> = {
+  self: 'person', colleague: 'building', government: 'building', outside: 'outside', failed: 'warn',
+};
+
+/** What the sender is to the state: a word and a shape, never colour alone. */
+export function StandingBadge({ standing }: { standing: Standing }): JSX.Element {
+  return (
+    <span class={`standing standing-${standing}`} title={t(`standing.${standing}.long` as Key)}>
+      <Icon name={STANDING_ICON[standing]} />
+      <span>{t(`standing.${standing}` as Key)}</span>
+    </span>
+  );
+}
+
+function Names({ list }: { list: Address[] }): JSX.Element {
+  const mine = me.value?.address.toLowerCase();
+  return (
+    <>
+      {list.map((a, i) => (
+        <span key={a.email} title={a.email}>
+          {i > 0 && ', '}
+          {a.email.toLowerCase() === mine ? t('row.me') : shownName(a)}
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Quoted({ text }: { text: string }): JSX.Element {
+  const [shown, setShown] = useState(false);
+  return (
+    <div class="quoted">
+      <button type="button" class="fold" aria-expanded={shown} onClick={() => setShown(!shown)}>
+        {shown ? t('quote.hide') : t('quote.show')}
+      </button>
+      {shown && <Plain text={text} />}
+    </div>
+  );
+}
+
+function Plain({ text }: { text: string }): JSX.Element {
+  return (
+    <div class="plain" dir="auto">
+      {linkify(text).map((s, i) =>
+        s.href ? (
+          <a key={i} href={s.href} target="_blank" rel="noopener noreferrer nofollow">{s.text}</a>
+        ) : (
+          s.text
+        ),
+      )}
+    </div>
+  );
+}
+
+function TextBody({ text }: { text: string }): JSX.Element {
+  const blocks = useMemo(() => splitQuotes(text), [text]);
+  return (
+    <div class="text-body">
+      {blocks.map((b, i) => (b.quoted ? <Quoted key={i} text={b.text} /> : <Plain key={i} text={b.text} />))}
+    </div>
+  );
+}
+
+function Body({ email }: { email: Email }): JSX.Element {
+  const parts = email.htmlBody ?? [];
+  const value = (p: BodyPart) => email.bodyValues?.[p.partId ?? '']?.value ?? '';
+  const html = parts.filter((p) => p.type === 'text/html').map(value).join('<hr>');
+  const inline = useMemo(() => [...parts, ...(email.attachments ?? [])], [email]);
+  const cut = Object.values(email.bodyValues ?? {}).some((v) => v.isTruncated);
+  const odd = Object.values(email.bodyValues ?? {}).some((v) => v.isEncodingProblem);
+  return (
+    <div class="body">
+      {odd && <p class="body-note">{t('body.encoding')}</p>}
+      {html ? (
+        <HtmlBody html={html} parts={inline} title={email.subject || t('no.subject')} />
+      ) : (
+        <TextBody text={(email.textBody ?? []).filter((p) => p.type.startsWith('text/')).map(value).join('\n')} />
+      )}
+      {cut && email.blobId && (
+        <p class="body-note">
+          {t('body.cut')} <a href={downloadPath(email.blobId, 'letter.eml', 'message/rfc822')} download>{t('download')}</a>
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Files({ list }: { list: BodyPart[] }): JSX.Element | null {
+  const files = list.filter((p) => p.blobId && !(p.cid && p.disposition === 'inline' && p.type.startsWith('image/')));
+  if (!files.length) return null;
+  return (
+    <ul class="files" aria-label={t('files.label')}>
+      {files.map((p) => {
+        const name = p.name ?? t('files.unnamed');
+        const ext = /\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1]?.toUpperCase() ?? '';
+        return (
+          <li key={p.blobId}>
+            <a class="file" href={downloadPath(p.blobId!, name, p.type)} download={name} title={name}>
+              <span class="file-kind" aria-hidden="true">{ext || <Icon name="attach" />}</span>
+              <span class="file-text">
+                <span class="file-name">{name}</span>
+                <small>{fileSize(p.size)}</small>
+              </span>
+              <Icon name="download" />
+            </a>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Details({ email }: { email: Email }): JSX.Element {
+  const rows: [Key, Address[] | null | undefined][] = [
+    ['field.from', email.from], ['field.to', email.to], ['field.cc', email.cc], ['field.bcc', email.bcc], ['field.replyTo', email.replyTo],
+  ];
+  return (
+    <dl class="details">
+      {rows.map(([k, list]) =>
+        list?.length ? (
+          <div key={k}>
+            <dt>{t(k)}</dt>
+            <dd>{list.map((a) => (a.name ? `${a.name} <${a.email}>` : a.email)).join(', ')}</dd>
+          </div>
+        ) : null,
+      )}
+      <div>
+        <dt>{t('field.date')}</dt>
+        <dd>{fullDate(email.sentAt ?? email.receivedAt)}</dd>
+      </div>
+    </dl>
+  );
+}
+
+export function Message({ email, startOpen, only }: { email: Email; startOpen: boolean; only: boolean }): JSX.Element {
+  const [open, setOpen] = useState(startOpen);
+  const [details, setDetails] = useState(false);
+  const mine = me.value?.address ?? '';
+  const from = email.from?.[0];
+  const standing = emailStanding(email, mine);
+  const name = from ? shownName(from) : t('unknown.sender');
+  const draft = !!email.keywords.$draft;
+  const date = email.sentAt ?? email.receivedAt;
+  if (!open && !only) {
+    return (
+      <button type="button" class="message folded" aria-expanded="false" onClick={() => setOpen(true)}>
+        <span class="folded-from">{email.from?.[0]?.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : name}</span>
+        <span class="folded-text">{email.preview}</span>
+        <time dateTime={date}>{shortDate(date)}</time>
+      </button>
+    );
+  }
+  return (
+    <section class={`message ${draft ? 'draft' : ''}`} aria-label={t('message.by', { name })}>
+      <header class="message-head">
+        <span class={`avatar standing-${standing}`} aria-hidden="true">{[...name][0]?.toUpperCase()}</span>
+        <div class="message-who">
+          <div class="who-line">
+            <strong class="who-name">{name}</strong>
+            {draft ? <span class="draft-word">{t('draft.word')}</span> : <StandingBadge standing={standing} />}
+          </div>
+          <div class="who-to">
+            {standing !== 'self' && from && from.email !== name && <span class="who-address">{from.email}</span>}
+            <button type="button" class="to-line" aria-expanded={details} onClick={() => setDetails(!details)}>
+              {t('field.toShort')} <Names list={[...(email.to ?? []), ...(email.cc ?? [])].slice(0, 4)} />
+              {(email.to?.length ?? 0) + (email.cc?.length ?? 0) > 4 && ' …'}
+              <Icon name="down" />
+            </button>
+          </div>
+        </div>
+        <div class="message-end">
+          <time dateTime={date} title={fullDate(date)}>{fullDate(date)}</time>
+          <Menu
+            label={t('more')}
+            align="end"
+            items={[
+              { label: t('reply'), icon: 'reply', onChoose: () => void answer('reply', email) },
+              { label: t('replyAll'), icon: 'replyAll', onChoose: () => void answer('replyAll', email) },
+              { label: t('forward'), icon: 'forward', onChoose: () => void answer('forward', email) },
+              { label: t('mark.unread'), icon: 'unread', onChoose: () => setRead(false, [email.id]) },
+              { label: t('print'), onChoose: () => window.print() },
+              ...(only ? [] : [{ label: t('fold'), onChoose: () => setOpen(false) }]),
+            ]}
+          >
+            <Icon name="more" />
+          </Menu>
+        </div>
+      </header>
+      {details && <Details email={email} />}
+      {standing === 'failed' && <p class="warning"><Icon name="warn" /> {t('standing.failed.long')}</p>}
+      {!only && email.label && <LabelChip label={email.label} small />}
+      {draft ? (
+        <p>
+          <button type="button" class="button primary" onClick={() => continueDraft(email)}>{t('draft.continue')}</button>
+        </p>
+      ) : null}
+      <Body email={email} />
+      <Files list={email.attachments ?? []} />
+    </section>
+  );
+}
