@@ -17,7 +17,7 @@ var knownWords = [...]string{
 	"creation-date", "modification-date", "report-type", "method", "REQUEST", "REPLY", "zip", "csv", "rtf", "svg+xml",
 	"msword", "vnd.ms-excel", "pkcs7-signature", "pgp-signature", "pkcs7-mime", "smime-type", "pgp-encrypted", "ms-tnef",
 	"multipart/alternative", "multipart/mixed", "text/html", "text/plain", "form-data", "audio", "video", "mp4", "mpeg",
-	"gov.in", "nic.in", "gmail.com", "yes", "no", "yes-or-no", "x-unix-mode", "read-date", "css", "vcard", "json", "xml",
+	"gov.in", "nic.in", "gmail.com", "yes", "yes-or-no", "x-unix-mode", "read-date", "css", "vcard", "json", "xml",
 }
 
 // knownWord gives the number of a known word, or -1. Words are told apart by
