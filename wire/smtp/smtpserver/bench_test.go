@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -122,4 +123,56 @@ func BenchmarkContent(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkIdle reports the memory of one connection that has said EHLO, sent a
+// message and now waits. The client's end is in the figure.
+func BenchmarkIdle(b *testing.B) {
+	const conns = 1000
+	srv, err := New(Config{Hostname: "mx.example", Limits: Limits{PerNetwork: -1}}, nullBackend{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go func() { _ = srv.Serve(context.Background(), ln) }()
+	defer srv.Close()
+	memory := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	cs := make([]net.Conn, 0, conns)
+	defer func() {
+		for _, c := range cs {
+			_ = c.Close()
+		}
+	}()
+	msg := []byte("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + strings.Repeat("x\r\n", 1000) + ".\r\n")
+	buf := make([]byte, 4096)
+	before := memory()
+	for range conns {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		cs = append(cs, c)
+		_, _ = c.Write(msg)
+		for seen := ""; !strings.Contains(seen, "354 ") || !strings.HasSuffix(seen, "250 2.0.0 OK\r\n"); {
+			n, err := c.Read(buf)
+			if err != nil {
+				b.Fatal(err)
+			}
+			seen += string(buf[:n])
+		}
+	}
+	after := memory()
+	for b.Loop() {
+		runtime.KeepAlive(cs)
+	}
+	b.ReportMetric(float64(after-before)/conns, "B/conn")
 }

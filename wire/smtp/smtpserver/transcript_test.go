@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "rewrite the S: lines and messages of th
 // TestTranscripts runs testdata/*.txtar. The file "config" sets the server up
 // with words; "session" holds lines C: (sent with CRLF), P: (sent
 // together with the next C, as a pipelining client does), C" (sent as the Go
-// string that it is), S: (the exact answer), TLS (handshake); "messages" is what the
+// string that it is), C* (a command followed by so many octets), S: (the exact answer), TLS (handshake); "messages" is what the
 // backend took.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
@@ -127,6 +127,13 @@ func runTranscript(t *testing.T, ar *txtar.Archive) {
 			r.startTLS()
 		case strings.HasPrefix(l, "C: "), l == "C:", strings.HasPrefix(l, "P: "), l == "P:":
 			pending += strings.TrimPrefix(l[2:], " ") + "\r\n"
+		case strings.HasPrefix(l, "C* "):
+			count, cmd, _ := strings.Cut(l[3:], " ")
+			n, err := strconv.Atoi(count)
+			if err != nil {
+				t.Fatalf("%q: %v", l, err)
+			}
+			pending += cmd + "\r\n" + strings.Repeat("x", n)
 		case strings.HasPrefix(l, `C"`):
 			s, err := strconv.Unquote(l[1:])
 			if err != nil {
