@@ -69,6 +69,7 @@ var fetchAtoms = map[string]FetchKind{
 	"UID": FetchUID, "FLAGS": FetchFlags, "INTERNALDATE": FetchInternalDate, "RFC822.SIZE": FetchSize,
 	"ENVELOPE": FetchEnvelope, "BODYSTRUCTURE": FetchBodyStructure, "RFC822": FetchRFC822,
 	"RFC822.HEADER": FetchRFC822Header, "RFC822.TEXT": FetchRFC822Text, "MODSEQ": FetchModSeq,
+	"EMAILID": FetchEmailID, "THREADID": FetchThreadID,
 }
 
 func macroItems(name string) []FetchItem {

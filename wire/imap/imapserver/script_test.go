@@ -175,12 +175,20 @@ func (s *script) send(id, text string) {
 		raw = t
 	}
 	if _, err := io.WriteString(p.nc, raw); err != nil {
-		s.t.Fatal(err)
-	}
-	if !wait {
+		fmt.Fprintf(&s.out, "%s< (closed)\n", id)
 		return
 	}
-	s.until(id, p, "")
+	if !wait || strings.HasSuffix(text, "+}") {
+		return
+	}
+	// A plain command ends with its own tag; literals and SASL with any line that
+	// is not untagged.
+	tag, rest, _ := strings.Cut(text, " ")
+	first, _, _ := strings.Cut(rest, " ")
+	if first == "" || first != strings.ToUpper(first) || first == "IDLE" || first == "AUTHENTICATE" || strings.HasSuffix(text, "}") {
+		tag = ""
+	}
+	s.until(id, p, tag)
 }
 
 func (s *script) until(id string, p *peer, tag string) {
