@@ -122,6 +122,21 @@ func (s *sending) abort(err error) error {
 	return &ConnError{StageData, s.c.host, err}
 }
 
+// lastWords looks, after a write failed in the midst of the content, for the
+// reply with which the peer hung up: "552 too big" should reach the sender, not
+// "broken pipe".
+func (s *sending) lastWords(cause error) error {
+	c := s.c
+	c.broken = true
+	c.deadline(c.cfg.Timeouts.Quit)
+	r, err := c.reply(StageData)
+	if err != nil || r.Code < 400 {
+		return c.fail(StageData, cause)
+	}
+	s.decideGood(StageData, r)
+	return nil
+}
+
 // sendDATA sends the content with dots stuffed (RFC 5321 section 4.5.2).
 func (s *sending) sendDATA() error {
 	c, b := s.c, s.body
@@ -131,7 +146,7 @@ func (s *sending) sendDATA() error {
 		if !b.eof {
 			c.deadline(c.cfg.Timeouts.DataBlock)
 			if err := c.flush(); err != nil {
-				return c.fail(StageData, err)
+				return s.lastWords(err)
 			}
 		}
 		if err := b.next(); err != nil {
@@ -186,7 +201,7 @@ func (s *sending) sendBDAT() error {
 			return s.finish()
 		}
 		if err := c.flush(); err != nil {
-			return c.fail(StageData, err)
+			return s.lastWords(err)
 		}
 		c.deadline(c.cfg.Timeouts.DataEnd)
 		r, err := c.reply(StageData)

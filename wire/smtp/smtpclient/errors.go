@@ -63,20 +63,20 @@ func (e *MessageError) As(target any) bool {
 
 // The messages that cannot go; compare with errors.Is.
 var (
-	// ErrUTF8 : the message needs SMTPUTF8 and the peer has none (RFC 6531 section 3.2).
+	// ErrUTF8: the message needs SMTPUTF8 and the peer has none (RFC 6531 section 3.2).
 	ErrUTF8 = &MessageError{smtp.EnhancedCode{5, 6, 7}, "The receiving server does not take internationalized addresses (SMTPUTF8)."}
-	// ErrEightBit : the message holds 8-bit octets and the peer has no 8BITMIME (RFC 6152 section 3).
+	// ErrEightBit: the message holds 8-bit octets and the peer has no 8BITMIME (RFC 6152 section 3).
 	ErrEightBit = &MessageError{smtp.EnhancedCode{5, 6, 3}, "The receiving server does not take 8-bit content (8BITMIME)."}
-	// ErrTooLarge : the message is over the SIZE that the peer announced (RFC 1870 section 6.1).
+	// ErrTooLarge: the message is over the SIZE that the peer announced (RFC 1870 section 6.1).
 	ErrTooLarge = &MessageError{smtp.EnhancedCode{5, 3, 4}, "The message is larger than the receiving server takes."}
-	// ErrRequireTLS : REQUIRETLS is asked and the peer, or the connection, has none (RFC 8689 section 4.2.1).
+	// ErrRequireTLS: REQUIRETLS is asked and the peer, or the connection, has none (RFC 8689 section 4.2.1).
 	ErrRequireTLS = &MessageError{smtp.EnhancedCode{5, 7, 30}, "The receiving server does not offer REQUIRETLS."}
-	// ErrBareNewline : the content holds a bare CR, a bare LF or a NUL.
+	// ErrBareNewline: the content holds a bare CR, a bare LF or a NUL.
 	ErrBareNewline = &MessageError{smtp.EnhancedCode{5, 6, 0}, "The message holds a bare CR, a bare LF or a NUL."}
-	// ErrAddress : an address of the envelope does not follow RFC 5321.
+	// ErrAddress: an address of the envelope does not follow RFC 5321.
 	ErrAddress = &MessageError{smtp.EnhancedCode{5, 1, 3}, "An address of the envelope is not well formed."}
-	// ErrNoTLS : STARTTLS is required and not offered. It comes inside a ConnError.
+	// ErrNoTLS: STARTTLS is required and not offered. It comes inside a ConnError.
 	ErrNoTLS = &MessageError{smtp.EnhancedCode{5, 7, 10}, "The receiving server does not offer STARTTLS."}
-	// ErrInjected : octets in clear followed the reply to STARTTLS. It comes inside a ConnError.
+	// ErrInjected: octets in clear followed the reply to STARTTLS. It comes inside a ConnError.
 	ErrInjected = &MessageError{smtp.EnhancedCode{5, 7, 0}, "The receiving server spoke in clear after STARTTLS."}
 )

@@ -22,7 +22,7 @@ const (
 // take the defaults below.
 type Config struct {
 	Hostname string      // our name in the greeting, ASCII
-	Mode     Mode        //
+	Mode     Mode        // MX where not set
 	TLS      *tls.Config // nil: no TLS at all
 	Implicit bool        // TLS from the first octet (RFC 8314), else STARTTLS
 	// AllowInsecureAuth offers AUTH without TLS. For a demo on loopback only.

@@ -55,7 +55,7 @@ type Authenticator interface {
 type MailOptions struct {
 	Size     int64  // as announced, octets; 0 when not
 	EightBit bool   // BODY=8BITMIME
-	SMTPUTF8 bool   //
+	SMTPUTF8 bool   // RFC 6531
 	Ret      string // "FULL", "HDRS" or ""
 	EnvID    string // xtext as given
 	Auth     string // RFC 4954 section 5, decoded, "" when absent; a claim, for those who trust the client

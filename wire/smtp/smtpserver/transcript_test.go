@@ -153,21 +153,29 @@ func runTranscript(t *testing.T, ar *txtar.Archive) {
 	if r.hungUp() {
 		out.WriteString("# closed\n")
 	}
-	var msgs strings.Builder
-	b.mu.Lock()
-	for _, m := range b.got {
-		fmt.Fprintf(&msgs, "%s %+v\n%q\n", m.with, *m.env, m.body)
-	}
-	b.mu.Unlock()
-	got := section(t, ar, "messages")
+	compare(t, "session", sess, want.String(), out.String())
+	msgs := section(t, ar, "messages")
+	compare(t, "messages", msgs, string(msgs.Data), b.dump())
+}
+
+// compare reports a difference, or with -update takes it over.
+func compare(t *testing.T, what string, f *txtar.File, want, got string) {
+	t.Helper()
 	if *update {
-		sess.Data, got.Data = []byte(out.String()), []byte(msgs.String())
+		f.Data = []byte(got)
 		return
 	}
-	if out.String() != want.String() {
-		t.Errorf("session differs; got:\n%s\nwant:\n%s", out.String(), want.String())
+	if got != want {
+		t.Errorf("%s differ; got:\n%s\nwant:\n%s", what, got, want)
 	}
-	if msgs.String() != string(got.Data) {
-		t.Errorf("messages differ; got:\n%s\nwant:\n%s", msgs.String(), got.Data)
+}
+
+func (b *memBackend) dump() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var s strings.Builder
+	for _, m := range b.got {
+		fmt.Fprintf(&s, "%s %+v\n%q\n", m.with, *m.env, m.body)
 	}
+	return s.String()
 }
