@@ -78,6 +78,25 @@ func (k *Keyed) Allow(key string, n int) (bool, time.Duration) {
 // happened already (a password was wrong). The debt is at most one Burst.
 func (k *Keyed) Spend(key string, n int) { k.take(key, n, true) }
 
+// Give puts n tokens back, of an Allow whose occasion turned out harmless.
+func (k *Keyed) Give(key string, n int) {
+	if k.off() || n <= 0 {
+		return
+	}
+	t := k.table(key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	full, known := t.full[key]
+	if !known {
+		return
+	}
+	if full = full.Add(-time.Duration(n) * k.rate.Every); full.After(k.clock.Now()) {
+		t.full[key] = full
+	} else {
+		delete(t.full, key)
+	}
+}
+
 // Ready says whether Allow(key, n) would say yes, and takes nothing.
 func (k *Keyed) Ready(key string, n int) (bool, time.Duration) {
 	if k.off() {

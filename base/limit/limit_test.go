@@ -61,6 +61,25 @@ func TestSpendAndReady(t *testing.T) {
 	}
 }
 
+func TestGive(t *testing.T) {
+	t.Parallel()
+	k := NewKeyed(Rate{Burst: 2, Every: time.Minute}, 0, clock.NewFake(start))
+	for range 10 {
+		if ok, _ := k.Allow("a", 1); !ok {
+			t.Fatal("a token given back is gone")
+		}
+		k.Give("a", 1)
+	}
+	if k.Len() != 0 {
+		t.Error("a full bucket is remembered")
+	}
+	k.Give("a", 5)
+	k.Allow("a", 2)
+	if ok, _ := k.Allow("a", 1); ok {
+		t.Error("Give makes more than a full bucket")
+	}
+}
+
 // TestMemory shows that invented keys neither grow the memory nor push out one
 // that is over its limit.
 func TestMemory(t *testing.T) {
