@@ -81,7 +81,7 @@ func (c *conn) authFailed(r replier) error {
 	c.authBad++
 	if c.authBad >= c.srv.cfg.Limits.AuthFailures {
 		c.log.Info("too many failed AUTH")
-		return errors.Join(errQuit, c.put(replyTooManyErrs))
+		return c.hangUp(replyTooManyErrs)
 	}
 	return c.flush()
 }

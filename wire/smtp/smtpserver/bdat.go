@@ -73,7 +73,7 @@ func (s *bdatSource) nextChunk() error {
 		case smtp.BDAT:
 			size, last, err := smtp.ParseBDAT(arg)
 			if err != nil { // where the chunk ends is unknown: nothing after can be read safely
-				return errors.Join(errQuit, c.put(c.srv.replyTo(err, stageAddress, false)))
+				return c.hangUp(c.srv.replyTo(err, stageAddress, false))
 			}
 			c.grow()
 			s.left, s.last = size, last
@@ -82,7 +82,7 @@ func (s *bdatSource) nextChunk() error {
 			err = c.fault(replyInBDAT)
 		case smtp.NOOP, smtp.HELP, smtp.VRFY, smtp.EXPN, smtp.Unknown:
 			if c.useless++; c.useless > c.srv.cfg.Limits.IdleCommands {
-				return errors.Join(errQuit, c.put(replyTooManyErrs))
+				return c.hangUp(replyTooManyErrs)
 			}
 			err = c.aside(verb)
 		default:
@@ -99,7 +99,7 @@ func (s *bdatSource) nextChunk() error {
 func (c *conn) bdat(ctx context.Context, arg []byte) error {
 	size, last, err := smtp.ParseBDAT(arg)
 	if err != nil { // the chunk that follows cannot be told from commands
-		return errors.Join(errQuit, c.put(c.srv.replyTo(err, stageAddress, false)))
+		return c.hangUp(c.srv.replyTo(err, stageAddress, false))
 	}
 	switch {
 	case !c.open:
@@ -189,7 +189,7 @@ func (c *conn) tooBigChunk(size int64, last bool) error {
 // waiting (RFC 3030 section 4.2), and answers it.
 func (c *conn) skipChunk(size int64, r *fixed) error {
 	if size > c.srv.cfg.Limits.DrainBytes {
-		return errors.Join(errQuit, c.put(replyTooMuch))
+		return c.hangUp(replyTooMuch)
 	}
 	c.grow()
 	s := &bdatSource{pace: c.newPace(), left: size, last: true}

@@ -72,7 +72,7 @@ func (c *conn) refuse(err error, st stage) error {
 	if r.Code == 501 || r.Code == 555 || r.Code == 500 {
 		c.errs++
 		if c.errs >= c.srv.cfg.Limits.Errors {
-			return errors.Join(errQuit, c.put(replyTooManyErrs))
+			return c.hangUp(replyTooManyErrs)
 		}
 	}
 	return nil
@@ -136,7 +136,7 @@ func (c *conn) rcpt(ctx context.Context, arg []byte) error {
 		c.refused++
 		if c.refused >= c.srv.cfg.Limits.RefusedRcpts {
 			c.log.Info("too many refused recipients")
-			return errors.Join(errQuit, c.put(replyTooManyErrs))
+			return c.hangUp(replyTooManyErrs)
 		}
 		return c.refuse(err, stageAddress)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -33,6 +34,8 @@ type conn struct {
 
 	armed    bool         // the deadline of the line being read is set
 	fillLine func() error // fillCommand, bound once
+
+	lingering bool // hung up on a client that may still be sending
 
 	open     bool // MAIL was accepted
 	env      *mohar.Envelope
@@ -100,8 +103,34 @@ func (c *conn) serve(ctx context.Context) {
 		}
 		_ = c.flush()
 		c.closeTLS()
+		if c.lingering {
+			c.linger()
+		}
 		return
 	}
+}
+
+// hangUp says a last word and ends the connection.
+func (c *conn) hangUp(r replier) error {
+	c.lingering = true
+	return errors.Join(errQuit, c.put(r))
+}
+
+// What is read and thrown away after the last word, in octets and time.
+const (
+	lingerBytes = 256 << 10
+	lingerTime  = time.Second
+)
+
+// linger lets a client that still sends read the last word: to close a socket
+// with unread input makes TCP reset it, and the reset overtakes the reply.
+func (c *conn) linger() {
+	half, ok := c.raw.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.raw.SetReadDeadline(c.now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.raw, lingerBytes)
 }
 
 func isTimeout(err error) bool {
@@ -197,7 +226,7 @@ func (c *conn) command() ([]byte, error) {
 	case errors.Is(err, errLineLong):
 		return nil, c.fault(replyLineLong)
 	case errors.Is(err, errFlood):
-		return nil, errors.Join(errQuit, c.put(replyTooManyErrs))
+		return nil, c.hangUp(replyTooManyErrs)
 	case err != nil:
 		return nil, err
 	}
@@ -217,7 +246,7 @@ func (c *conn) fault(f fixed) error {
 	c.errs++
 	if c.errs >= c.srv.cfg.Limits.Errors {
 		c.log.Info("too many errors")
-		return errors.Join(errQuit, c.put(replyTooManyErrs))
+		return c.hangUp(replyTooManyErrs)
 	}
 	return nil
 }
@@ -251,7 +280,7 @@ func (c *conn) obey(ctx context.Context, verb smtp.Verb, arg []byte) error {
 	}
 	c.useless++
 	if c.useless > c.srv.cfg.Limits.IdleCommands {
-		return errors.Join(errQuit, c.put(replyTooManyErrs))
+		return c.hangUp(replyTooManyErrs)
 	}
 	switch verb {
 	case smtp.MAIL:

@@ -46,7 +46,7 @@ func (c *conn) cutShort(err error) error {
 	c.session.Reset()
 	c.endTransaction()
 	if errors.Is(err, errDrain) {
-		return errors.Join(errQuit, c.put(replyTooMuch))
+		return c.hangUp(replyTooMuch)
 	}
 	return err
 }

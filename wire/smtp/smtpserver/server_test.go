@@ -3,6 +3,7 @@ package smtpserver
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -267,5 +268,22 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(c, &memBackend{}); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// The last word reaches a client that has sent more than was read.
+func TestLastWordArrives(t *testing.T) {
+	t.Parallel()
+	_, addr, _ := serveTCP(t, Config{Limits: Limits{Errors: 1}}, &memBackend{})
+	c, _ := dialRead(t, addr)
+	if _, err := c.Write([]byte(strings.Repeat("FROB\r\n", 20000))); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "500 5.5.1 Command not recognized\r\n421 4.7.0 Too many errors, closing\r\n" {
+		t.Errorf("%q %v", got, err)
 	}
 }
