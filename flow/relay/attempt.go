@@ -34,6 +34,7 @@ type try struct {
 	pending  []int // recipients without an outcome yet
 	last     outcome
 	reached  bool // some host let us in
+	refused  bool // the last host could not give this message the TLS it asks for
 }
 
 // attempt offers a message to the hosts of its destination, one after the other
@@ -69,10 +70,10 @@ func (r *Relay) attempt(ctx context.Context, j *job) []outcome {
 		}
 	}
 	// A host without an address is final only when it is so for all of them.
-	if none < len(hosts) && t.last.state == statePermanent {
+	if none < len(hosts) && t.last.state == statePermanent && !t.refused {
 		t.last.state, t.last.status[0] = stateTemporary, 4
 	}
-	t.last.unreachable = !t.reached
+	t.last.unreachable = !t.reached && !t.refused
 	for _, i := range t.pending {
 		t.outcomes[i] = t.last
 	}
@@ -127,12 +128,13 @@ func (t *try) dial(ctx context.Context, target Target) (Peer, error) {
 }
 
 func (t *try) dialFailed(h host, addr string, err error) outcome {
+	t.refused = errors.Is(err, ErrTLS) && t.j.item.RequireTLS
 	o := *temporary(h.name, smtp.EnhancedCode{4, 4, 1}, fmt.Sprintf("%s (%s) could not be reached: %v", h.name, addr, err))
 	var rep *smtp.Reply
 	switch {
 	case errors.Is(err, ErrTLS):
-		o.status = smtp.EnhancedCode{4, 7, 10} // RFC 7504 registry: encryption needed
-		if t.j.item.RequireTLS {
+		o.status = smtp.EnhancedCode{4, 7, 10} // encryption needed
+		if t.refused {
 			o.state, o.status = statePermanent, smtp.EnhancedCode{5, 7, 10} // RFC 8689 section 4.2.1
 		}
 	case errors.As(err, &rep):
@@ -174,6 +176,7 @@ func (t *try) over(ctx context.Context, s *session) (done bool) {
 				answered++
 			} else if errors.Is(err, ErrUncertain) {
 				t.outcomes[i] = *temporary(info.Host, smtp.EnhancedCode{4, 4, 2}, "the connection to "+info.Host+" broke before its answer")
+				t.outcomes[i].uncertain = true
 				answered++
 			}
 		}

@@ -130,7 +130,11 @@ func (r *Relay) do(ctx context.Context, d *destination, j *job) {
 		attempt, cancel := context.WithTimeout(ctx, attemptTime)
 		outcomes = r.attempt(attempt, j)
 		cancel()
-		r.noteDown(d, outcomes)
+		if ctx.Err() == nil {
+			r.noteDown(d, outcomes)
+		} else {
+			interrupted(outcomes)
+		}
 	}
 	// A stop must not lose what the peer has already taken: the record is made
 	// even though ctx has ended.
@@ -180,4 +184,13 @@ func allOf(j *job, o outcome) []outcome {
 		out[i] = o
 	}
 	return out
+}
+
+// interrupted marks what our own stop has cut off: it says nothing about the
+// destination. What a peer has answered, or may have taken, stands.
+func interrupted(outcomes []outcome) {
+	for i := range outcomes {
+		o := &outcomes[i]
+		o.interrupted = o.state == stateTemporary && o.reply == nil && !o.uncertain
+	}
 }

@@ -106,6 +106,8 @@ type outcome struct {
 	tls         string      // for the audit record
 	peerDSN     bool        // the peer has taken over the duty to report
 	unreachable bool        // no host answered at all
+	uncertain   bool        // the peer may have taken it
+	interrupted bool        // we stopped under way, before any answer
 }
 
 func temporary(host string, status smtp.EnhancedCode, text string) *outcome {

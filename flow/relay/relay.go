@@ -73,11 +73,6 @@ type Home interface {
 	Recipient(ctx context.Context, address string) (queue.Recipient, error)
 }
 
-// Reports builds the content of a delivery status notification.
-type Reports interface {
-	Build(r *Report) ([]byte, error)
-}
-
 // Config is what a Relay needs.
 type Config struct {
 	Queue    *queue.Queue
@@ -85,7 +80,6 @@ type Config struct {
 	Resolver Resolver
 	Dialer   Dialer
 	Home     Home
-	Reports  Reports
 	// Record stages an audit record inside the transaction that ends a
 	// recipient; nil records nothing.
 	Record func(tx *kv.Tx, ev Event) error

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mohar-mail/mohar/queue"
 	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/wire/dsn"
 	"github.com/mohar-mail/mohar/wire/smtp"
 )
 
@@ -34,8 +35,8 @@ type ending struct {
 	rcpt    *queue.Recipient
 	outcome outcome
 	result  queue.Result
-	event   string // "" where nothing is recorded
-	report  Action // "" where the sender hears nothing
+	event   string     // "" where nothing is recorded
+	report  dsn.Action // "" where the sender hears nothing
 }
 
 // settle records the outcomes of a job, with the reports and audit records that
@@ -112,12 +113,16 @@ func (r *Relay) judge(j *job, i int, o outcome, now time.Time) ending {
 	rc := j.rcpts[i]
 	e := ending{rcpt: rc, outcome: o, result: queue.Result{Lease: j.leases[i], Last: o.text}}
 	notify := parseNotify(rc.Notify)
+	if o.interrupted {
+		e.result.Retry = now // our own stop: due as soon as we are back
+		return e
+	}
 	if o.state == stateTemporary {
 		at, ok := r.next(rc, now)
 		if ok {
 			e.result.Retry = at
 			if !rc.Delayed && now.Sub(j.item.Created) >= DelayAfter && j.item.From != "" && notify.delay {
-				e.result.Delayed, e.report, e.event = true, ActionDelayed, EventDelayed
+				e.result.Delayed, e.report, e.event = true, dsn.Delayed, EventDelayed
 			}
 			return e
 		}
@@ -130,7 +135,7 @@ func (r *Relay) judge(j *job, i int, o outcome, now time.Time) ending {
 		// RFC 3461 section 5.2.2: the peer will not report a success, so we say
 		// how far we know.
 		if notify.success && !o.peerDSN && j.item.From != "" {
-			e.report = ActionRelayed
+			e.report = dsn.Relayed
 		}
 		return e
 	}
@@ -138,7 +143,7 @@ func (r *Relay) judge(j *job, i int, o outcome, now time.Time) ending {
 	// RFC 3461 section 6.2 and RFC 5321 section 4.5.5: never an answer to a null
 	// reverse-path, or two hosts could write to each other for ever.
 	if notify.failure && j.item.From != "" {
-		e.report = ActionFailed
+		e.report = dsn.Failed
 	}
 	return e
 }
