@@ -2,6 +2,7 @@ package jmap
 
 import (
 	"encoding/json"
+	"slices"
 )
 
 // Bounds of a query that a client may ask.
@@ -138,38 +139,42 @@ type QueryResponse struct {
 	Limit               *uint64 `json:"limit,omitempty"`
 }
 
-// Window cuts the part that q asks for out of all results. max is the server's
-// own limit. The error is a *MethodError of type anchorNotFound.
-func (q QueryArgs) Window(all []ID, max uint64) (*QueryResponse, error) {
-	r := &QueryResponse{AccountID: q.AccountID, IDs: []ID{}}
+// Bounds finds the part that q asks for among total results: those from from,
+// before to. anchor is the index of q.Anchor, -1 where it is not among them. max
+// is the server's own limit. IDs and state of the answer are the caller's to
+// fill in. The error is a *MethodError of type anchorNotFound.
+func (q QueryArgs) Bounds(total, anchor int, max uint64) (r *QueryResponse, from, to int, err error) {
+	r = &QueryResponse{AccountID: q.AccountID, IDs: []ID{}}
 	pos := q.Position
 	if q.Anchor != "" {
-		pos = -1
-		for i, id := range all {
-			if id == q.Anchor {
-				pos = int64(i)
-				break
-			}
+		if anchor < 0 {
+			return nil, 0, 0, &MethodError{Type: AnchorNotFound}
 		}
-		if pos < 0 {
-			return nil, &MethodError{Type: AnchorNotFound}
-		}
-		pos = clamp(pos + q.AnchorOffset)
+		pos = clamp(int64(anchor) + q.AnchorOffset)
 	} else if pos < 0 {
-		pos = clamp(pos + int64(len(all)))
+		pos = clamp(pos + int64(total))
 	}
 	limit, imposed := q.EffectiveLimit(max)
 	if imposed {
 		r.Limit = &limit
 	}
-	r.Position = uint64(pos)
-	if pos < int64(len(all)) {
-		r.IDs = all[pos:min(int64(len(all)), pos+int64(limit))]
-	}
 	if q.CalculateTotal {
-		n := uint64(len(all))
+		n := uint64(total)
 		r.Total = &n
 	}
+	r.Position = uint64(pos)
+	from = int(min(pos, int64(total)))
+	to = int(min(uint64(total), uint64(from)+limit))
+	return r, from, to, nil
+}
+
+// Window is Bounds over results that are at hand.
+func (q QueryArgs) Window(all []ID, max uint64) (*QueryResponse, error) {
+	r, from, to, err := q.Bounds(len(all), slices.Index(all, q.Anchor), max)
+	if err != nil {
+		return nil, err
+	}
+	r.IDs = all[from:to]
 	return r, nil
 }
 
