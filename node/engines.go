@@ -13,6 +13,7 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/flow/signin"
 	"github.com/mohar-mail/mohar/store/blob/segment"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/hub"
@@ -24,11 +25,11 @@ import (
 
 // The folders and files of an installation's data.
 const (
-	dirKeys    = "keys"     // private keys, readable by the server alone
-	dirIndex   = "index"    // pebble
-	dirContent = "content"  // segments of large bodies
-	fileAudit  = "log.key"  // signs the audit log's checkpoints
-	filePublic = "log.pub"  // verifies them
+	dirKeys    = "keys"    // private keys, readable by the server alone
+	dirIndex   = "index"   // pebble
+	dirContent = "content" // segments of large bodies
+	fileAudit  = "log.key" // signs the audit log's checkpoints
+	filePublic = "log.pub" // verifies them
 	socketName = "mohar.sock"
 )
 
@@ -98,5 +99,5 @@ func (n *Node) auditSources() []kv.Shard {
 	for lane := range n.queue.Lanes() {
 		out = append(out, queueLane(lane))
 	}
-	return append(out, n.signin.Shards()...)
+	return append(out, signin.Shards()...)
 }
