@@ -16,5 +16,5 @@ export default defineConfig({
     manifest: true,
   },
   server: { proxy: {} },
-  test: { environment: 'happy-dom', include: ['{kit,data,webmail,dev}/**/*.test.{ts,tsx}'] },
+  test: { environment: 'jsdom', include: ['{kit,data,webmail,dev}/**/*.test.{ts,tsx}'] },
 });

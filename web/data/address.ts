@@ -48,9 +48,6 @@ export function shownName(a: Address): string {
   return n;
 }
 
-/** First name for a crowded row. */
-export const shortName = (a: Address): string => shownName(a).split(/[\s@]/u)[0] || shownName(a);
-
 export function formatAddress(a: Address): string {
   return a.name ? `${a.name} <${a.email}>` : a.email;
 }

@@ -65,7 +65,8 @@ export class Draft {
   readonly sending = signal(false);
   /** A reply may not be labelled lower than what it answers. */
   readonly floor: Label | null;
-  serverId: string | null;
+  /** The email that holds the draft on the server; another one after every save. */
+  readonly stored;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private explainTimer: ReturnType<typeof setTimeout> | undefined;
   private explainRound = 0;
@@ -80,11 +81,14 @@ export class Draft {
     this.html = signal(seed.html ?? '');
     this.label = signal<Label | null>(seed.label ?? null);
     this.floor = seed.floor ?? null;
-    this.serverId = seed.draftId ?? null;
+    this.stored = signal<string | null>(seed.draftId ?? null);
     this.attachments.value = (seed.attachments ?? []).map((a) => ({ ...a, key: nextKey++, progress: 1, failed: false }));
     if (seed.to?.length) this.explain();
   }
 
+  get serverId(): string | null {
+    return this.stored.peek();
+  }
   recipients(): Address[] {
     return [...this.to.peek(), ...this.cc.peek(), ...this.bcc.peek()];
   }
@@ -176,7 +180,7 @@ export class Draft {
       ]);
       const made = (r.s?.created as Record<string, { id: string }> | null)?.d;
       if (!made) throw new JmapError('method', 'notCreated');
-      this.serverId = made.id;
+      this.stored.value = made.id;
       // Typed on meanwhile: still dirty, and the next timer is running.
       if (this.saved.peek() === 'saving') this.saved.value = 'saved';
     } catch {
@@ -222,7 +226,7 @@ export class Draft {
         ['EmailSubmission/set', { create: { s: { identityId: this.identity()?.id, emailId: '#d' } }, onSuccessUpdateEmail: { '#s': after } }, 's'],
       ], ['s']);
       const made = (r.e?.created as Record<string, { id: string }> | null)?.d;
-      if (made) this.serverId = made.id;
+      if (made) this.stored.value = made.id;
       const no = (r.s?.notCreated as Record<string, Refusal> | null)?.s ?? (r.e?.notCreated as Record<string, Refusal> | null)?.d;
       if (no) {
         if (no['mohar:reasons']?.length) return { ok: false, why: 'policy', reasons: no['mohar:reasons'], text: no.description ?? '' };

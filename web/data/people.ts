@@ -21,6 +21,11 @@ export class People {
     }
   }
 
+  /** The name that goes with an address, if it was met. */
+  named(a: Address): Address {
+    return a.name ? a : (this.met.get(a.email.toLowerCase())?.a ?? a);
+  }
+
   /** People whose name or address has a word that starts with the text. */
   find(text: string, mine: string, limit = 8): Address[] {
     const q = text.trim().toLowerCase().normalize('NFC');

@@ -28,7 +28,9 @@ const CONFIG = {
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   ADD_ATTR: ['target', 'data-host', 'data-odd'],
-  ALLOWED_URI_REGEXP: /^(?:https?|mailto|tel|cid|blob|data):/i,
+  // Asked of every attribute, so values that are no URI must pass; relative
+  // links are taken out below.
+  ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel|cid|blob|data):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i,
   WHOLE_DOCUMENT: false,
   FORCE_BODY: true,
 };
@@ -74,10 +76,12 @@ function cleanCss(css: string, allowRemote: boolean, cids: CidMap): { css: strin
 
 /**
  * Cleans one HTML body. With `allowRemote` outside pictures over https stay;
- * else they are taken out and counted.
+ * else they are taken out and counted. `realm` is the window whose parser is
+ * used: the mail frame's own, as the page's policy would report every inline
+ * style that the parser meets.
  */
-export function sanitise(html: string, cids: CidMap, allowRemote: boolean): Clean {
-  const purify = DOMPurify(window);
+export function sanitise(html: string, cids: CidMap, allowRemote: boolean, realm: Window & typeof globalThis = window): Clean {
+  const purify = DOMPurify(realm);
   let remote = 0;
   let coloured = false;
 
@@ -156,16 +160,20 @@ function cleanLink(el: Element): void {
 /** For quoting in an answer and for pasted text: structure and links only, no
  * styles, no pictures. */
 export function sanitiseForEditor(html: string): DocumentFragment {
-  return DOMPurify(window).sanitize(html, {
+  const out = DOMPurify(window).sanitize(html, {
     ALLOWED_TAGS: [
       'a', 'b', 'strong', 'i', 'em', 'u', 's', 'p', 'div', 'br', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code', 'h1',
       'h2', 'h3', 'h4', 'hr', 'table', 'thead', 'tbody', 'tr', 'td', 'th', 'sub', 'sup', 'span',
     ],
     ALLOWED_ATTR: ['href', 'colspan', 'rowspan', 'dir', 'lang'],
-    ALLOWED_URI_REGEXP: /^(?:https?|mailto|tel):/i,
+    ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i,
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
   }) as unknown as DocumentFragment;
+  for (const a of out.querySelectorAll('a[href]')) {
+    if (!/^(?:https?|mailto|tel):/i.test(a.getAttribute('href') ?? '')) a.removeAttribute('href');
+  }
+  return out;
 }
 
 /** Plain text of an HTML fragment, for the text/plain twin of what is sent. */

@@ -8,10 +8,10 @@ export const BUDGET_BYTES = 150 * 1024;
 
 /** Name and compressed size of every script and style sheet in dist. Lazy
  * chunks are counted too: answering is part of the first ten minutes. */
-export function sizes(dist = new URL('../dist/assets/', import.meta.url)) {
+export function sizes(dist = './dist/assets/') {
   return readdirSync(dist)
     .filter((f) => /\.(js|css)$/.test(f))
-    .map((f) => ({ name: f, bytes: gzipSync(readFileSync(new URL(f, dist)), { level: 9 }).length }));
+    .map((f) => ({ name: f, bytes: gzipSync(readFileSync(`${dist}${f}`), { level: 9 }).length }));
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {

@@ -51,6 +51,7 @@ export const VIEWS = {
       await p.waitForTimeout(200);
     },
   },
+  reply: { go: async (p) => { await row(p, 1); await letter(p); await p.keyboard.press('r'); await p.waitForSelector('.composer .editor'); await p.keyboard.type('महोदय, स्वीकृति आज जारी कर दी गई है।'); await p.waitForTimeout(1200); } },
   help: { go: async (p) => { await p.keyboard.press('?'); } },
   search: { go: async (p) => { await p.locator('#search').fill('विषय:बजट zzz'); await p.locator('#search').press('Enter'); await p.waitForSelector('.empty'); } },
   selection: { go: async (p) => { for (const k of ['j', 'x', 'j', 'x']) await p.keyboard.press(k); } },

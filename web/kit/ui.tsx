@@ -93,6 +93,8 @@ export interface MenuItem {
   label: string;
   onChoose: () => void;
   icon?: IconName;
+  /** Drawn in the icon's place. */
+  mark?: JSX.Element;
   checked?: boolean;
   hint?: string;
   disabled?: boolean;
@@ -149,6 +151,7 @@ export function Menu(p: { label: string; items: MenuItem[]; children: ComponentC
               }}
             >
               {i.icon && <Icon name={i.icon} />}
+              {i.mark}
               <span>
                 {i.label}
                 {i.hint && <small>{i.hint}</small>}

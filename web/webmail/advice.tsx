@@ -41,7 +41,7 @@ export function AdviceLine({ draft }: { draft: Draft }): JSX.Element | null {
       <p>
         <Icon name={bad ? 'warn' : x.verdict === 'allow' ? 'check' : 'warn'} />
         <span>
-          <strong>{whoSentence(x)}.</strong> {t(`verdict.${x.verdict}` as Key)}
+          <strong>{t('advice.who', { who: whoSentence(x) })}</strong> {t(`verdict.${x.verdict}` as Key)}
         </span>
       </p>
       {first && (

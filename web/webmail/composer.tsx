@@ -26,6 +26,7 @@ function LabelChoice({ draft, missing }: { draft: Draft; missing: boolean }): JS
         class="label-menu"
         items={LABELS.map((l) => ({
           label: labelName(l),
+          mark: <span class={`label-mark label-${l}-mark`}><LabelShape label={l} /></span>,
           hint: allowed.includes(l) ? t(`label.${l}.hint` as Key) : t('label.floor', { label: labelName(draft.floor!) }),
           checked: v === l,
           disabled: !allowed.includes(l),

@@ -74,7 +74,10 @@ export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart
   const [loaded, setLoaded] = useState(0);
   const cids = useCids(parts);
 
-  useEffect(() => setClean(sanitise(html, cids, remote)), [html, cids, remote]);
+  useEffect(() => {
+    const realm = frame.current?.contentWindow as (Window & typeof globalThis) | null;
+    if (loaded && realm) setClean(sanitise(html, cids, remote, realm));
+  }, [html, cids, remote, loaded]);
 
   useEffect(() => {
     const doc = frame.current?.contentDocument;
@@ -103,7 +106,7 @@ export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart
   }, [clean, loaded, dark.value]);
 
   return (
-    <div class={`html-body ${clean?.coloured ? 'paper' : ''}`}>
+    <div class="html-body">
       {clean && clean.remote > 0 && !remote && (
         <div class="remote-bar">
           <span>{t('remote.blocked', { n: clean.remote })}</span>
@@ -114,6 +117,7 @@ export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart
       )}
       <iframe
         ref={frame}
+        class={clean?.coloured ? 'paper' : ''}
         key={String(remote)}
         title={title}
         src={remote ? '/mailframe-remote.html' : '/mailframe.html'}

@@ -9,7 +9,7 @@ import { shownName } from '../data/address';
 import { linkify, splitQuotes } from '../data/quote';
 import { emailStanding, type Standing } from '../data/standing';
 import { me } from '../data/store';
-import type { Address, BodyPart, Email } from '../data/types';
+import type { Address, BodyPart, Email, Label } from '../data/types';
 import { answer, continueDraft } from './composers';
 import { HtmlBody } from './frame';
 import { downloadPath, setRead } from './state';
@@ -31,14 +31,14 @@ export function StandingBadge({ standing }: { standing: Standing }): JSX.Element
 function Names({ list }: { list: Address[] }): JSX.Element {
   const mine = me.value?.address.toLowerCase();
   return (
-    <>
+    <span>
       {list.map((a, i) => (
         <span key={a.email} title={a.email}>
           {i > 0 && ', '}
           {a.email.toLowerCase() === mine ? t('row.me') : shownName(a)}
         </span>
       ))}
-    </>
+    </span>
   );
 }
 
@@ -148,7 +148,9 @@ function Details({ email }: { email: Email }): JSX.Element {
   );
 }
 
-export function Message({ email, startOpen, only }: { email: Email; startOpen: boolean; only: boolean }): JSX.Element {
+/** `head` is the label that heads the conversation; a message shows its own
+ * only where it differs. */
+export function Message({ email, startOpen, only, head }: { email: Email; startOpen: boolean; only: boolean; head: Label | null }): JSX.Element {
   const [open, setOpen] = useState(startOpen);
   const [details, setDetails] = useState(false);
   const mine = me.value?.address ?? '';
@@ -174,6 +176,7 @@ export function Message({ email, startOpen, only }: { email: Email; startOpen: b
           <div class="who-line">
             <strong class="who-name">{name}</strong>
             {draft ? <span class="draft-word">{t('draft.word')}</span> : <StandingBadge standing={standing} />}
+            {email.label && email.label !== head && <LabelChip label={email.label} small />}
           </div>
           <div class="who-to">
             {standing !== 'self' && from && from.email !== name && <span class="who-address">{from.email}</span>}
@@ -204,9 +207,8 @@ export function Message({ email, startOpen, only }: { email: Email; startOpen: b
       </header>
       {details && <Details email={email} />}
       {standing === 'failed' && <p class="warning"><Icon name="warn" /> {t('standing.failed.long')}</p>}
-      {!only && email.label && <LabelChip label={email.label} small />}
       {draft ? (
-        <p>
+        <p class="body">
           <button type="button" class="button primary" onClick={() => continueDraft(email)}>{t('draft.continue')}</button>
         </p>
       ) : null}

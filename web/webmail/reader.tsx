@@ -8,7 +8,7 @@ import { Button, IconButton, LabelChip } from '../kit/ui';
 import { markRead } from '../data/actions';
 import { emailSignal, loadEmails, loadThread, threadSignal } from '../data/store';
 import { LABELS, type Email, type Label } from '../data/types';
-import { answer } from './composers';
+import { answer, drafts } from './composers';
 import { MoveMenu } from './listpane';
 import { Message } from './message';
 import { place } from './route';
@@ -71,7 +71,9 @@ export function Reader(): JSX.Element {
     );
   }
   const ids = (e && threadSignal(e.threadId).value) || [id];
-  const list = ids.map((x) => emailSignal(x).value).filter((x): x is Email => !!x);
+  // A draft that is open beside the letter need not be shown twice.
+  const beingWritten = new Set(drafts.value.map((d) => d.stored.value));
+  const list = ids.map((x) => emailSignal(x).value).filter((x): x is Email => !!x && !(x.keywords.$draft && beingWritten.has(x.id)));
   const ready = !!e && list.some((x) => x.bodyValues);
   const label = strictest(list);
   const last = list.filter((x) => !x.keywords.$draft).pop();
@@ -89,7 +91,7 @@ export function Reader(): JSX.Element {
           </div>
         )}
         {ready
-          ? list.map((x, i) => <Message key={x.id} email={x} startOpen={i === list.length - 1 || x.id === id || !x.keywords.$seen} only={list.length === 1} />)
+          ? list.map((x, i) => <Message key={x.id} email={x} startOpen={i === list.length - 1 || x.id === id || !x.keywords.$seen} only={list.length === 1} head={label} />)
           : !failed && <Waiting />}
         {ready && last && (
           <footer class="answer-bar">

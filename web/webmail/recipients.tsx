@@ -40,7 +40,7 @@ export function Recipients(p: Props): JSX.Element {
   };
   const takeText = () => {
     const v = text.trim();
-    if (v) add(parseAddresses(v));
+    if (v) add(parseAddresses(v).map((a) => people.named(a)));
   };
   const onKey = (e: KeyboardEvent) => {
     if (e.isComposing) return;
@@ -110,7 +110,7 @@ export function Recipients(p: Props): JSX.Element {
             const v = e.clipboardData?.getData('text/plain') ?? '';
             if (!/[,;\n]/.test(v)) return;
             e.preventDefault();
-            add(parseAddresses(v));
+            add(parseAddresses(v).map((a) => people.named(a)));
           }}
         />
         <ul class="completions" role="listbox" id={`${id}-list`} aria-label={t('chip.suggestions')} hidden={!hits.length}>

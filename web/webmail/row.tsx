@@ -7,7 +7,7 @@ import { Icon } from '../kit/icons';
 import { density, width } from '../kit/prefs';
 import { LabelChip } from '../kit/ui';
 import { isUnread } from '../data/actions';
-import { shortName, shownName, unique } from '../data/address';
+import { shownName, unique } from '../data/address';
 import { people } from '../data/people';
 import { emailStanding } from '../data/standing';
 import { emailSignal, loadEmails, me, threadSignal } from '../data/store';
@@ -26,7 +26,7 @@ function names(e: Email, thread: string[], outgoing: boolean, mine: string): str
     const a = from[0] ?? e.from?.[0];
     return a ? shownName(a) : t('unknown.sender');
   }
-  return from.map((a) => (a.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : shortName(a))).join(', ');
+  return from.map((a) => (a.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : shownName(a))).join(', ');
 }
 
 function Skeleton({ index, top, height }: { index: number; top: number; height: number }): JSX.Element {
@@ -83,8 +83,9 @@ export function Row({ id, index, top, height }: { id: string | undefined; index:
   if (!id || !e) return <Skeleton index={index} top={top} height={height} />;
 
   const mine = me.value?.address ?? '';
-  const thread = place.value.query === null ? (threadSignal(e.threadId).value ?? [id]) : [id];
   const role = s.mailbox.value?.role;
+  const whole = place.value.query === null ? (threadSignal(e.threadId).value ?? [id]) : [id];
+  const thread = role === 'drafts' ? whole : whole.filter((x) => x === id || !emailSignal(x).value?.keywords.$draft);
   const outgoing = role === 'sent' || role === 'drafts';
   const unread = place.value.query === null ? isUnread(id) : !e.keywords.$seen;
   const who = names(e, thread, outgoing, mine);

@@ -59,6 +59,7 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
             autocomplete="username"
             autocapitalize="none"
             spellcheck={false}
+            autoFocus
             value={user}
             aria-invalid={error === 'empty' && !user.trim()}
             aria-describedby="signin-error"
