@@ -285,6 +285,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	f.Add([]byte(`{"name":"x","version":1,"rules":[{"id":"A","known":"open","classes":["other"],"verdict":"refuse","what":{"en":"a","hi":"a"},"advice":{"en":"a","hi":"a"}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := Parse(data)
 		if err != nil {

@@ -218,7 +218,7 @@ func parse(s string) (*phc, error) {
 	}
 	const longest = 512
 	f := strings.Split(s, "$")
-	if len(s) > longest || len(f) != 6 || f[0] != "" || f[1] != "argon2id" {
+	if len(s) > longest || len(f) != 6 || f[0] != "" || f[1] != "argon2id" || strings.ContainsAny(s, "\r\n") {
 		return bad("form")
 	}
 	if f[2] != "v="+strconv.Itoa(argon2.Version) {
