@@ -5,7 +5,8 @@ set -euo pipefail
 
 packages=(
 	postfix dovecot-imapd dovecot-lmtpd # peers that exchange mail with us
-	isync swaks curl                    # clients
+	opendkim                            # checks our signatures
+	isync swaks libnet-ssleay-perl curl # clients
 	strace                              # shows what is on disk before a 250
 	chromium fonts-noto-core            # the browser, with Devanagari
 )
