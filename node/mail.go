@@ -141,94 +141,10 @@ func (h home) Recipient(ctx context.Context, address string) (queue.Recipient, e
 	return r, nil
 }
 
-// reports writes delivery reports with wire/dsn.
-type reports struct{}
-
-func (reports) Build(r *relay.Report) ([]byte, error) {
-	out := &dsn.Report{ReportingMTA: r.Host, Arrival: r.Arrival, From: addr.Address{Name: "Mail delivery", Local: "postmaster", Domain: r.Host},
-		To: r.To, Date: r.Time, MessageID: "<" + r.ID + "@" + r.Host + ">", Original: r.Returned, ReturnFull: r.Full}
-	if id, err := dsn.DecodeXText(r.EnvID); err == nil {
-		out.EnvelopeID = id
-	}
-	for _, x := range r.Recipient {
-		rc := dsn.Recipient{Final: x.Address, Action: dsn.Action(r.Action), Status: x.Status, RemoteMTA: x.Host, Diagnostic: x.Reply,
-			Explanation: explain(r.Action, x), LastAttempt: x.Attempt, RetryUntil: x.RetryUntil}
-		if o, err := dsn.ParseORCPT(x.ORcpt); err == nil {
-			rc.Original = o
-		}
-		out.Recipients = append(out.Recipients, rc)
-	}
-	return dsn.Build(out)
-}
-
-// explain tells the sender in words what happened and what to do.
-func explain(action relay.Action, x relay.ReportRecipient) mohar.Text {
-	if action == relay.ActionDelayed {
-		return mohar.Text{En: "The letter could not be delivered yet; we keep trying. " + x.Text,
-			Hi: "पत्र अभी नहीं पहुँचाया जा सका; हम कोशिश जारी रखे हुए हैं। " + x.Text}
-	}
-	if action != relay.ActionFailed {
-		return mohar.Text{En: x.Text, Hi: x.Text}
-	}
-	return mohar.Text{En: "The letter was not delivered. Check the address, or write to the person another way. " + x.Text,
-		Hi: "पत्र नहीं पहुँचाया जा सका। पता जाँचें, या किसी और तरीके से संपर्क करें। " + x.Text}
-}
-
 // recordRelay stages what became of mail to other hosts.
 func recordRelay(tx *kv.Tx, ev relay.Event) error {
 	return audit.Stage(tx, audit.Record{Time: ev.Time, Kind: ev.Kind, Door: mohar.DoorSystem, Object: ev.Item.String(),
 		Detail: map[string]string{"to": ev.To, "host": ev.Host, "tls": ev.TLS, "status": ev.Status}})
 }
 
-// bounce adds a failure report for local recipients to the queue.
-func (n *Node) bounce(tx *kv.Tx, it *queue.Item, failed []*queue.Recipient) error {
-	if it.From == "" {
-		return nil // never a report about a report, RFC 5321 section 6.1
-	}
-	ctx := context.Background()
-	var told []relay.ReportRecipient
-	for _, r := range failed {
-		if r.Notify == "" || strings.Contains(strings.ToUpper(r.Notify), "FAILURE") {
-			told = append(told, relay.ReportRecipient{Address: r.Address, ORcpt: r.ORcpt, Status: "5.0.0", Text: r.Last, Attempt: n.clock.Now()})
-		}
-	}
-	if len(told) == 0 {
-		return nil
-	}
-	to, err := home{n}.Recipient(ctx, it.From)
-	if err != nil {
-		return nil // nobody to tell
-	}
-	original, err := n.eng.bodies.Read(ctx, it.Body)
-	if err != nil {
-		return err
-	}
-	id := n.sameLane(it.ID)
-	content, err := reports{}.Build(&relay.Report{Action: relay.ActionFailed, ID: id.String(), Time: n.clock.Now(), Host: n.cfg.Hostname,
-		To: it.From, Lang: it.Lang, EnvID: it.EnvID, Arrival: it.Created, Returned: original, Full: it.Ret == "FULL", Recipient: told})
-	if err != nil {
-		return err
-	}
-	w := n.eng.bodies.Writer(ctx)
-	if _, err := w.Write(content); err != nil {
-		w.Abort()
-		return err
-	}
-	st, err := w.Finish()
-	if err != nil {
-		return err
-	}
-	index, err := mime.Parse(content).AppendBinary(nil)
-	if err != nil {
-		return err
-	}
-	report := &queue.Item{ID: id, Created: n.clock.Now(), Door: mohar.DoorSystem, Index: index}
-	return n.queue.Add(tx, report, []queue.Recipient{to}, st)
-}
-
-// sameLane makes the id of a new item in the lane of another.
-func (n *Node) sameLane(of queue.ItemID) queue.ItemID {
-	id := queue.NewID(n.clock.Now(), n.queue.Lanes())
-	id[6] = of[6]
-	return id
-}
+func (n *Node) dialer() relay.Dialer { return &relay.SMTPDialer{Hostname: n.cfg.Hostname} }

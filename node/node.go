@@ -164,7 +164,7 @@ func (n *Node) flows() error {
 		MaxSize: int64(n.cfg.Mail.MaxMessageMB) << 20, Recipient: n.recipient, Verify: verify(verifier, n.cfg.Hostname), Staged: n.staged})
 	n.submit = submit.New(submit.Config{Hostname: n.cfg.Hostname, Queue: n.queue, Bodies: n.eng.bodies, Clock: n.clock, Log: n.log,
 		Target: n.targets.Find, Answers: n.answers, Network: policy.Internet, Rulebook: n.rulebook, Sign: n.signFor, Staged: n.staged})
-	n.deliver = deliver.New(deliver.Config{Queue: n.queue, Mailboxes: n.boxes, Clock: n.clock, Log: n.log, Bounce: n.bounce})
+	n.deliver = deliver.New(deliver.Config{Queue: n.queue, Mailboxes: n.boxes, Bodies: n.eng.bodies, Home: home{n}, Hostname: n.cfg.Hostname, Clock: n.clock, Log: n.log})
 	n.relay = n.relayFlow()
 	n.change = change.New(change.Config{Directory: n.directory, Hasher: n.hasher, Queue: n.queue, Clock: n.clock, Staged: n.staged,
 		Keys: func(domain string) error { _, err := n.keys.get(domain, true); return err }})
@@ -177,7 +177,7 @@ func (n *Node) relayFlow() *relay.Relay {
 		via = n.cfg.Mail.Relay
 	}
 	var self []netip.Addr
-	return relay.New(relay.Config{Queue: n.queue, Bodies: n.eng.bodies, Resolver: n.resolver, Dialer: n.dialer(), Home: home{n}, Reports: reports{},
+	return relay.New(relay.Config{Queue: n.queue, Bodies: n.eng.bodies, Resolver: n.resolver, Dialer: n.dialer(), Home: home{n},
 		Record: recordRelay, Clock: n.clock, Log: n.log, Hostname: n.cfg.Hostname, Self: self, Relay: via, Routes: n.opt.Routes})
 }
 

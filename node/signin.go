@@ -12,7 +12,6 @@ import (
 	"github.com/mohar-mail/mohar/flow/submit"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/policy"
-	"github.com/mohar-mail/mohar/serve/imap"
 	"github.com/mohar-mail/mohar/serve/jmap"
 	"github.com/mohar-mail/mohar/serve/web"
 	"github.com/mohar-mail/mohar/store/hub"
@@ -56,15 +55,6 @@ func senderOf(p *signin.Principal) submit.Sender {
 	return submit.Sender{Account: p.Account, Addresses: p.Addresses, Category: p.Category, Clearance: p.Clearance, Lang: p.Lang}
 }
 
-// Authenticate is what the IMAP door asks.
-func (s doorSignin) Authenticate(ctx context.Context, door mohar.Door, user, password string, remote netip.Addr) (imap.Principal, error) {
-	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: true})
-	if err != nil {
-		return imap.Principal{}, err
-	}
-	return imap.Principal{Account: p.Account, Address: p.Address}, nil
-}
-
 // webSignin is what the web door asks.
 type webSignin struct{ n *Node }
 
@@ -74,7 +64,7 @@ func (s webSignin) SignIn(ctx context.Context, a web.Attempt) (string, web.Perso
 	if err != nil {
 		return "", web.Person{}, err
 	}
-	token, err := s.n.signin.NewSession(ctx, p, signin.Client{Door: mohar.DoorWeb, Remote: a.Remote, Agent: a.Agent})
+	token, err := s.n.signin.NewSession(ctx, p, signin.Client{Remote: a.Remote, Agent: a.Agent, TLS: a.TLS})
 	return token, person(p), err
 }
 
@@ -86,7 +76,9 @@ func (s webSignin) Person(ctx context.Context, token string) (web.Person, error)
 	return person(p), nil
 }
 
-func (s webSignin) SignOut(ctx context.Context, token string) error { return s.n.signin.End(ctx, token) }
+func (s webSignin) SignOut(ctx context.Context, token string) error {
+	return s.n.signin.End(ctx, token)
+}
 
 func person(p *signin.Principal) web.Person {
 	return web.Person{Account: p.Account, Address: p.Address, Name: p.Name.In(p.Lang), Post: p.Post.In(p.Lang), Lang: p.Lang, Category: p.Category.String()}

@@ -124,6 +124,13 @@ func NewID(now time.Time, lanes int) ItemID {
 	return id
 }
 
+// InLane gives id the lane of another item, so that both can be written in one
+// transaction.
+func InLane(id, of ItemID) ItemID {
+	id[6] = of[6]
+	return id
+}
+
 func keyItem(id ItemID) []byte { return append([]byte("M"), id[:]...) }
 
 func keyRecipient(id ItemID, n uint32) []byte {

@@ -8,7 +8,6 @@ package deliver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,7 +17,7 @@ import (
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/queue"
-	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/store/body"
 )
 
 // Limits and times of the workers.
@@ -36,9 +35,9 @@ type Config struct {
 	Mailboxes *mailbox.Store
 	Clock     clock.Clock
 	Log       *slog.Logger
-	// Bounce adds a failure report for recipients to the queue, inside tx; it
-	// returns the recipients' lane work to wake up, or nil.
-	Bounce func(tx *kv.Tx, it *queue.Item, failed []*queue.Recipient) error
+	Bodies    *body.Bodies
+	Home      Home
+	Hostname  string // ours, for reports
 }
 
 // Deliver is the flow.
@@ -118,39 +117,29 @@ func (d *Deliver) round(ctx context.Context, lane int) (more bool, err error) {
 		}
 		results = append(results, res)
 	}
-	return len(leases) == batch, d.cfg.Queue.Finish(ctx, results, d.bounces(items, failed))
+	return len(leases) == batch, d.finish(ctx, results, items, failed)
+}
+
+// finish records the results, with reports about what failed for good.
+func (d *Deliver) finish(ctx context.Context, results []queue.Result, items map[queue.ItemID]*queue.Item, failed map[queue.ItemID][]*queue.Recipient) error {
+	with, list, err := d.bounces(ctx, items, failed)
+	if err == nil {
+		err = d.cfg.Queue.Finish(ctx, results, with)
+	}
+	for _, b := range list {
+		if err != nil {
+			b.staged.Discard(ctx)
+			continue
+		}
+		d.cfg.Queue.Woken(b.item.ID, []queue.Recipient{b.to})
+	}
+	return err
 }
 
 // permanent says that another attempt will not help.
 func permanent(err error) bool {
 	k := fault.KindOf(err)
 	return k == fault.NotFound || k == fault.Denied || k == fault.Invalid || k == fault.TooLarge
-}
-
-// bounces gives the part of Finish that reports failures; nil without any.
-func (d *Deliver) bounces(items map[queue.ItemID]*queue.Item, failed map[queue.ItemID][]*queue.Recipient) func(*kv.Tx, []queue.Result) error {
-	if len(failed) == 0 {
-		return nil
-	}
-	return func(tx *kv.Tx, kept []queue.Result) error {
-		for id, rcpts := range failed {
-			var ours []*queue.Recipient
-			for _, r := range rcpts {
-				for _, k := range kept {
-					if k.Lease.Item == id && k.Lease.N == r.N {
-						ours = append(ours, r)
-					}
-				}
-			}
-			if len(ours) == 0 || d.cfg.Bounce == nil {
-				continue
-			}
-			if err := d.cfg.Bounce(tx, items[id], ours); err != nil {
-				return fmt.Errorf("report for %s: %w", id, err)
-			}
-		}
-		return nil
-	}
 }
 
 // all delivers the recipients, those of one mailbox in their order, several

@@ -97,3 +97,32 @@ func owns(who *Sender, address string) bool {
 	}
 	return false
 }
+
+// ExplainSteps says what the rules make of a message, rule by rule. content may
+// be empty.
+func (s *Submit) ExplainSteps(ctx context.Context, who *Sender, to []string, label mohar.Label, content []byte) (*policy.Explanation, error) {
+	f := s.facts(who, mohar.DoorAdmin, label, false)
+	var answers []string
+	if len(content) > 0 {
+		m := mime.Parse(content)
+		if label == mohar.NoLabel {
+			var err error
+			if f.Label, err = labelOf(m); err != nil {
+				return nil, err
+			}
+		}
+		s.addContent(f, m)
+		answers = append(mime.MsgIDs(m.Envelope().InReplyTo, mime.MaxReferences), m.References...)
+	}
+	for _, address := range to {
+		t, err := s.cfg.Target(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.addRecipient(ctx, f, who, address, t, answers); err != nil {
+			return nil, err
+		}
+	}
+	x := policy.Explain(s.rulebook(who), f)
+	return &x, nil
+}
