@@ -371,6 +371,48 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestCheck spoils the stored log in every way once.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	private, public := keys(t)
+	_, stranger := keys(t)
+	ctx := context.Background()
+	for _, c := range []struct {
+		name  string
+		spoil func(tx *kv.Tx)
+		key   string
+		want  string
+	}{
+		{"in order", func(*kv.Tx) {}, public, ""},
+		{"another key", func(*kv.Tx) {}, stranger, "signature"},
+		{"an entry changed", func(tx *kv.Tx) {
+			tx.Put(entryKey(7), []byte(`{"src":"s/0","n":8,"time":"2026-11-23T09:30:00Z","kind":"y"}`))
+		}, public, "Tile 0/0"},
+		{"an entry gone", func(tx *kv.Tx) { tx.Delete(entryKey(299)) }, public, "Entry 299"},
+		{"a tile gone", func(tx *kv.Tx) { tx.Delete(tileKey(tlog.Tile{Level: 0, N: 1})) }, public, "Tile 0/1"},
+		{"a cursor moved", func(tx *kv.Tx) { tx.Put(cursorKey("s/0"), make([]byte, 8)) }, public, "place in"},
+		{"a cursor gone", func(tx *kv.Tx) { tx.Delete(cursorKey("s/1")) }, public, "knows 1 sources"},
+	} {
+		s := kv.NewStore(memkv.New())
+		for i := range 300 {
+			stage(t, s, kv.Shard(fmt.Sprintf("s/%d", i/200)), rec(i))
+		}
+		if err := sequencer(t, s, private, clock.System{}).Drain(ctx, "s/0", "s/1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Update(ctx, DefaultLog, func(tx *kv.Tx) error { c.spoil(tx); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		wrong, err := NewLog(s, "").Check(ctx, c.key, nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got := strings.Join(wrong, "\n"); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s", c.name, got)
+		}
+	}
+}
+
 // TestMissingRow shows that a hole in an outbox stops the log instead of being
 // passed over.
 func TestMissingRow(t *testing.T) {
