@@ -129,7 +129,7 @@ func (d *Directory) SetPassword(tx *kv.Tx, id mohar.AccountID, hash string) erro
 
 // check makes sure that an account keeps the rules, and brings its addresses
 // into display form.
-func (d *Directory) check(tx *kv.Tx, a *Account) error {
+func (d *Directory) check(r kv.Reader, a *Account) error {
 	bad := func(what string) error { return fault.New(fault.Invalid, "directory.Account", what) }
 	switch {
 	case a.ID == "":
@@ -150,21 +150,21 @@ func (d *Directory) check(tx *kv.Tx, a *Account) error {
 		return bad(fmt.Sprintf("An account of category %s needs a sponsor.", a.Category))
 	}
 	if a.Sponsor != "" {
-		if _, err := d.AccountIn(tx, a.Sponsor); err != nil {
+		if _, err := d.AccountIn(r, a.Sponsor); err != nil {
 			return fault.Wrap(err, fault.Invalid, "directory.Account", "The sponsor has no account.")
 		}
 	}
-	return d.checkAddresses(tx, a)
+	return d.checkAddresses(r, a)
 }
 
-func (d *Directory) checkAddresses(tx *kv.Tx, a *Account) error {
+func (d *Directory) checkAddresses(r kv.Reader, a *Account) error {
 	twin := false
 	for i, s := range a.Addresses {
 		m, err := addr.ParseMailbox(s)
 		if err != nil {
 			return err
 		}
-		dom, err := d.domains.Get(tx, []byte(m.Domain.ASCII))
+		dom, err := d.domains.Get(r, []byte(m.Domain.ASCII))
 		if fault.Is(err, fault.NotFound) {
 			return fault.New(fault.Invalid, "directory.Account", "The domain of <"+s+"> is not one of ours.")
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,6 +306,50 @@ func TestList(t *testing.T) {
 	}
 	if all, err := d.List(context.Background(), Page{}); err != nil || len(all) != 28 {
 		t.Error(len(all), err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		spoil func(d *Directory, tx *kv.Tx) error
+		want  string
+	}{
+		{"in order", func(*Directory, *kv.Tx) error { return nil }, ""},
+		{"an index row too many", func(d *Directory, tx *kv.Tx) error {
+			tx.Put([]byte("A/\x00\x01xajay"), []byte("ajay"))
+			return nil
+		}, "in an index"},
+		{"an index row of nobody", func(d *Directory, tx *kv.Tx) error {
+			tx.Put([]byte("L/\x00\x01xnone"), []byte("none"))
+			return nil
+		}, "in an index"},
+		{"a row without its index", func(d *Directory, tx *kv.Tx) error {
+			for _, p := range []string{addressPrefix, loosePrefix} {
+				var keys [][]byte
+				if err := tx.Scan(kv.PrefixRange([]byte(p)), func(k, _ []byte) bool { keys = append(keys, bytes.Clone(k)); return true }); err != nil {
+					return err
+				}
+				for _, k := range keys {
+					tx.Delete(k)
+				}
+			}
+			return nil
+		}, "not found by its address"},
+		{"a domain gone", func(d *Directory, tx *kv.Tx) error { return d.domains.Delete(tx, []byte("rajya.example")) }, "not one of ours"},
+		{"a password that is none", func(d *Directory, tx *kv.Tx) error { return d.SetPassword(tx, "ajay", "plain") }, "stored password"},
+		{"a state that is none", func(d *Directory, tx *kv.Tx) error {
+			return d.domains.Put(tx, &Domain{Name: "z.example", Unicode: "z.example", State: 9})
+		}, "unknown state"},
+	} {
+		d := sample(t)
+		must(t, d, func(tx *kv.Tx) error { return c.spoil(d, tx) })
+		wrong, err := d.Check(context.Background())
+		got := strings.Join(wrong, "\n")
+		if err != nil || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s %v", c.name, got, err)
+		}
 	}
 }
 
