@@ -413,18 +413,30 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestMissingRow shows that a hole in an outbox stops the log instead of being
-// passed over.
+// TestMissingRow shows that a hole in an outbox is told, that nothing behind it
+// enters the log or is removed, and that the other sources go on.
 func TestMissingRow(t *testing.T) {
 	t.Parallel()
-	private, _ := keys(t)
+	private, public := keys(t)
 	s := kv.NewStore(memkv.New())
-	stage(t, s, "s/0", rec(0), rec(1), rec(2))
-	if err := s.Update(context.Background(), "s/0", func(tx *kv.Tx) error { tx.Delete(outboxKey(2)); return nil }); err != nil {
+	for _, shard := range []kv.Shard{"s/0", "s/1", "s/2"} {
+		stage(t, s, shard, rec(0), rec(1), rec(2))
+	}
+	if err := s.Update(context.Background(), "s/1", func(tx *kv.Tx) error { tx.Delete(outboxKey(2)); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := sequencer(t, s, private, clock.System{}).Drain(context.Background(), "s/0"); !fault.Is(err, fault.Corrupt) {
-		t.Error(err)
+	q := sequencer(t, s, private, clock.System{})
+	for range 2 {
+		err := q.Drain(context.Background(), "s/0", "s/1", "s/2")
+		if !fault.Is(err, fault.Corrupt) || !strings.Contains(err.Error(), `2 to 2 of "s/1"`) {
+			t.Error(err)
+		}
+	}
+	if got := strings.Join(proved(t, s, public), ","); got != "s/0 0,s/0 1,s/0 2,s/1 0,s/2 0,s/2 1,s/2 2" {
+		t.Error(got)
+	}
+	if a, b := outboxed(t, s, "s/1"), outboxed(t, s, "s/2"); a != 2 || b != 0 {
+		t.Errorf("%d and %d rows are left", a, b)
 	}
 }
 

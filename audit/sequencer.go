@@ -147,6 +147,9 @@ func (s *Sequencer) round(ctx context.Context, also []kv.Shard) {
 	}
 	if err := s.Drain(ctx, append(shards, also...)...); err != nil {
 		s.told(err)
+		if fault.Is(err, fault.Corrupt) {
+			return // trying again at once mends nothing; the next sweep looks
+		}
 		for _, shard := range shards {
 			s.Nudge(shard)
 		}
@@ -191,23 +194,32 @@ func (s *Sequencer) Drain(ctx context.Context, shards ...kv.Shard) error {
 	shards = slices.Clone(shards)
 	slices.Sort(shards)
 	shards = slices.Compact(shards)
+	var holes []error
 	for len(shards) > 0 {
 		batch, left, err := s.collect(ctx, shards)
 		if err != nil {
 			return err
 		}
 		if len(batch) == 0 {
-			return nil
+			break
 		}
-		if err := s.enter(ctx, batch); err != nil {
+		broken, err := s.enter(ctx, batch)
+		if err != nil {
 			return err
+		}
+		for shard, why := range broken {
+			// One damaged source must not stop the others, nor lose what
+			// it still has.
+			holes = append(holes, why)
+			batch = slices.DeleteFunc(batch, func(b staged) bool { return b.source == shard })
+			left = slices.DeleteFunc(left, func(l kv.Shard) bool { return l == shard })
 		}
 		if err := s.clear(ctx, batch); err != nil {
 			return err
 		}
 		shards = left
 	}
-	return nil
+	return errors.Join(holes...)
 }
 
 // collect reads up to one batch, and says which shards may hold more.
@@ -241,8 +253,9 @@ func (s *Sequencer) collect(ctx context.Context, shards []kv.Shard) (batch []sta
 
 // enter writes the batch into the log in one transaction: entries, tiles,
 // cursors and the signed checkpoint. What is in the log already is passed over.
-func (s *Sequencer) enter(ctx context.Context, batch []staged) error {
-	return s.cfg.Store.Update(ctx, s.cfg.Log, func(tx *kv.Tx) error {
+// A source whose records do not follow on is left as it is and given back.
+func (s *Sequencer) enter(ctx context.Context, batch []staged) (broken map[kv.Shard]error, err error) {
+	err = s.cfg.Store.Update(ctx, s.cfg.Log, func(tx *kv.Tx) error {
 		at, err := checkpointOf(tx)
 		if err != nil {
 			return err
@@ -257,30 +270,30 @@ func (s *Sequencer) enter(ctx context.Context, batch []staged) error {
 		if err != nil {
 			return fault.Wrap(err, fault.Corrupt, "audit.enter", "The audit log is damaged.")
 		}
-		if err := enterAll(tx, app, batch); err != nil || app.Size() == at.Size {
+		if broken, err = enterAll(tx, app, batch); err != nil || app.Size() == at.Size {
 			return err
 		}
 		return s.seal(tx, app)
 	})
+	return broken, err
 }
 
-func enterAll(tx *kv.Tx, app *tlog.Appender, batch []staged) error {
-	cursors := map[kv.Shard]uint64{}
+func enterAll(tx *kv.Tx, app *tlog.Appender, batch []staged) (broken map[kv.Shard]error, err error) {
+	cursors, broken := map[kv.Shard]uint64{}, map[kv.Shard]error{}
 	for _, b := range batch {
 		c, ok := cursors[b.source]
 		if !ok {
-			var err error
 			if c, err = counter(tx, cursorKey(b.source)); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		if b.n > c+1 {
-			return fault.New(fault.Corrupt, "audit.enter", fmt.Sprintf("Records %d to %d of %q are missing.", c+1, b.n-1, b.source))
+		if b.n > c+1 && broken[b.source] == nil {
+			broken[b.source] = fault.New(fault.Corrupt, "audit.enter", fmt.Sprintf("Records %d to %d of %q are missing.", c+1, b.n-1, b.source))
 		}
 		if b.n == c+1 {
 			tx.Put(entryKey(app.Size()), b.leaf)
 			if _, err := app.Append(b.leaf); err != nil {
-				return err
+				return nil, err
 			}
 			c = b.n
 		}
@@ -289,7 +302,7 @@ func enterAll(tx *kv.Tx, app *tlog.Appender, batch []staged) error {
 	for shard, c := range cursors {
 		tx.Put(cursorKey(shard), binary.BigEndian.AppendUint64(nil, c))
 	}
-	return nil
+	return broken, nil
 }
 
 // seal writes the unfinished tiles and the signed checkpoint.

@@ -17,6 +17,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/sync/semaphore"
@@ -59,6 +60,11 @@ const MaxPassword = 1024
 // DefaultBudget is the memory that all hashes together may use at a time, in KiB.
 const DefaultBudget = 256 << 10
 
+// MaxWaiting is how many may wait for memory at a time. Beyond it the answer is
+// at once fault.Unavailable: a flood of guesses from many networks must not
+// become a queue in which everybody's sign-in times out.
+const MaxWaiting = 2048
+
 // Config is what a Hasher needs. Zero values are the defaults.
 type Config struct {
 	Params Params
@@ -73,9 +79,11 @@ type Hasher struct {
 	params Params
 	budget int64
 	memory *semaphore.Weighted // KiB
-	random io.Reader
-	dummy  string
-	cache  *cache
+
+	waiting atomic.Int64
+	random  io.Reader
+	dummy   string
+	cache   *cache
 }
 
 // New makes a Hasher. It computes one hash, the one that unknown accounts are
@@ -147,9 +155,14 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // enter waits until there is memory for a hash of cost p, and gives what to call
 // after it. A hash that needs more than the budget runs alone.
 func (h *Hasher) enter(ctx context.Context, p Params) (leave func(), err error) {
+	const busy = "Too many people are signing in at once. Try again in a moment."
 	need := min(int64(p.Memory), h.budget)
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > MaxWaiting {
+		return nil, fault.New(fault.Unavailable, "credential", busy)
+	}
 	if err := h.memory.Acquire(ctx, need); err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "credential", "Too many people are signing in at once. Try again in a moment.")
+		return nil, fault.Wrap(err, fault.Unavailable, "credential", busy)
 	}
 	return func() { h.memory.Release(need) }, nil
 }

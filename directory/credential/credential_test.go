@@ -200,6 +200,14 @@ func TestBudget(t *testing.T) {
 	if _, _, err := h.Verify(ctx, "", "", "x"); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("over the budget: %v", err)
 	}
+	h.waiting.Store(MaxWaiting)
+	if _, err := h.enter(context.Background(), h.params); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("over the queue: %v", err)
+	}
+	if h.waiting.Load() != MaxWaiting {
+		t.Error("one who was turned away is counted")
+	}
+	h.waiting.Store(0)
 	leave()
 	var wg sync.WaitGroup
 	for range 8 {
