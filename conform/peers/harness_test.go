@@ -17,7 +17,7 @@ func letter(from, to, id string, attachment int) []byte {
 	b.WriteString("X-Folded: one\r\n two\r\n\tthree  \r\nContent-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\npreamble\r\n--=_b\r\n" +
 		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" +
 		"नमस्ते, निविदा संलग्न है।\r\n.\r\n..two\r\n.dot\r\nFrom the start\r\ntrailing   \r\n\ttab\r\n" +
-		strings.Repeat("क", 300) + "\r\n\r\n--=_b\r\nContent-Type: application/octet-stream; name=\"निविदा.bin\"\r\n" +
+		strings.Repeat("क", 300) + "\r\n\r\n--=_b\r\nContent-Type: application/octet-stream; name=\"tender.bin\"\r\n" +
 		"Content-Disposition: attachment; filename*=UTF-8''%E0%A4%A8.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 	const line = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1\r\n"
 	b.WriteString(strings.Repeat(line, 1+attachment/len(line)))

@@ -12,6 +12,7 @@ import (
 // PostfixConfig says what a Postfix is to do.
 type PostfixConfig struct {
 	Host      string            // myhostname
+	Port      int               // SMTP on 127.0.0.1; 0 for a free one
 	Domains   []string          // relay_domains: for whom it takes mail
 	Known     []string          // addresses of Domains that exist, or "@domain" for all; others get 550 5.1.1
 	Transport map[string]string // transport_maps: address or domain to "transport:nexthop"
@@ -66,7 +67,10 @@ func StartPostfix(t testing.TB, c PostfixConfig) *Postfix {
 	}
 	bin := Tool(t, "postfix", "postfix")
 	dir := Folder(t)
-	p := &Postfix{Port: FreePort(t), Log: filepath.Join(dir, "mail.log"), etc: filepath.Join(dir, "etc")}
+	if c.Port == 0 {
+		c.Port = FreePort(t)
+	}
+	p := &Postfix{Port: c.Port, Log: filepath.Join(dir, "mail.log"), etc: filepath.Join(dir, "etc")}
 	for _, d := range []string{"q", "data"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil { //nolint:gosec // entered by the postfix user
 			t.Fatal(err)
