@@ -248,7 +248,7 @@ func (d *Door) makeRoom(w *mailbox.Writer, size int64) ([]blob.Location, error) 
 			}
 		}
 		r := rows[oldest]
-		if r.u.Expires > now && total <= UploadQuota && count <= MaxUploads {
+		if r.u.Expires > now && total <= d.cfg.UploadQuota && count <= MaxUploads {
 			break
 		}
 		loc, err := d.cfg.Mail.Bodies().Release(w.Tx(), r.u.Body, 1)

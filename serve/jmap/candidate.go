@@ -225,12 +225,12 @@ func (c *candidate) plainText() string {
 		b.WriteByte('\n')
 	}
 	walk(m.index.Root)
-	return b.String()
+	return strings.TrimSpace(b.String())
 }
 
 // headerMatches looks for terms in one header field.
 func (c *candidate) headerMatches(name string, words []string) bool {
-	m, err := c.search.d.stored(c.search.ctx, c.email, false)
+	m, err := c.search.d.stored(c.search.ctx, c.email, true)
 	if err != nil {
 		c.search.fail(err)
 		return false

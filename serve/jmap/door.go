@@ -28,16 +28,16 @@ import (
 
 // Limits of the door that are no part of a core capability.
 const (
-	MaxAttachments   = 50_000_000 // octets of the attachments of one email, before encoding
-	MaxMessage       = 75_000_000 // octets of a message that is created, imported or sent
-	MaxRecipients    = 500        // of one submission
-	MaxQueryLimit    = 1000       // ids in one answer to a query
-	MaxChanges       = 5000       // ids in one answer to /changes
-	MaxSearchContent = 20_000     // newest messages whose content a text filter reads
-	UploadLife       = 24 * time.Hour
-	UploadQuota      = 250_000_000 // octets of the unexpired uploads of an account
-	MaxUploads       = 1000        // unexpired uploads of an account
-	MaxSubmissions   = 1000        // records of submissions that an account keeps
+	MaxAttachments     = 50_000_000 // octets of the attachments of one email, before encoding
+	MaxMessage         = 75_000_000 // octets of a message that is created, imported or sent
+	MaxRecipients      = 500        // of one submission
+	MaxQueryLimit      = 1000       // ids in one answer to a query
+	MaxChanges         = 5000       // ids in one answer to /changes
+	MaxSearchContent   = 20_000     // newest messages whose content a text filter reads
+	UploadLife         = 24 * time.Hour
+	DefaultUploadQuota = 250_000_000 // octets of the unexpired uploads of an account
+	MaxUploads         = 1000        // unexpired uploads of an account
+	MaxSubmissions     = 1000        // records of submissions that an account keeps
 )
 
 // Hints tells of changes to accounts.
@@ -103,15 +103,16 @@ type Submitter interface {
 
 // Config is what a Door is made of.
 type Config struct {
-	Mail      *mailbox.Store
-	Auth      jmapserver.Authenticator
-	Hints     Hints
-	People    People
-	Submit    Submitter
-	PublicURL string // scheme and host of the session's URLs; "" takes them from each request
-	Limits    wire.CoreCapability
-	Clock     clock.Clock  // nil: the system's
-	Log       *slog.Logger // nil: none
+	Mail        *mailbox.Store
+	Auth        jmapserver.Authenticator
+	Hints       Hints
+	People      People
+	Submit      Submitter
+	PublicURL   string              // scheme and host of the session's URLs; "" takes them from each request
+	Limits      wire.CoreCapability // zero: those of jmapserver
+	UploadQuota int64               // octets of an account's uploads; 0: DefaultUploadQuota
+	Clock       clock.Clock         // nil: the system's
+	Log         *slog.Logger        // nil: none
 }
 
 // Door answers JMAP for all accounts. It is an http.Handler for the paths of
@@ -135,6 +136,9 @@ const (
 // New makes a Door. Close ends its event sources.
 func New(cfg Config) *Door {
 	d := &Door{cfg: cfg, clock: cfg.Clock}
+	if d.cfg.UploadQuota == 0 {
+		d.cfg.UploadQuota = DefaultUploadQuota
+	}
 	if d.clock == nil {
 		d.clock = clock.System{}
 	}

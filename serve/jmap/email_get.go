@@ -87,20 +87,21 @@ func (v *view) showStored(ctx context.Context, d *Door, o map[string]any, e *mai
 	if !v.needHeaders && len(v.props) == 0 {
 		return nil
 	}
-	m, err := d.stored(ctx, e, v.needTree)
+	m, err := d.stored(ctx, e, v.needTree || v.needHeaders)
 	if err != nil {
 		return err
 	}
 	return v.show(o, m)
 }
 
-// stored gives a stored email as a message, with its tree or only the summary.
+// stored gives a stored email as a message, with its tree and offsets or only
+// the summary. A header with repeated fields always comes with its offsets,
+// because the summary does not say which field is the last.
 func (d *Door) stored(ctx context.Context, e *mailbox.Email, tree bool) (*message, error) {
-	decode := mime.DecodeSummary
-	if tree {
-		decode = mime.DecodeIndex
+	idx, err := mime.DecodeSummary(e.Index)
+	if err == nil && (tree || idx.Defects&mime.DefectDuplicate != 0) {
+		idx, err = mime.DecodeIndex(e.Index)
 	}
-	idx, err := decode(e.Index)
 	if err != nil {
 		return nil, err
 	}

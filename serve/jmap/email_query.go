@@ -80,7 +80,7 @@ func (d *Door) emailQuery(ctx context.Context, c *jmapserver.Call) (any, error) 
 		if resp.Total != nil {
 			*resp.Total = uint64(total)
 		}
-		resp.QueryState, resp.CanCalculateChanges = state(r), !es.plan.usesContent()
+		resp.QueryState, resp.CanCalculateChanges = state(r), !es.plan.partial
 		return nil
 	})
 	return orNil(resp, err)
@@ -206,7 +206,7 @@ func (d *Door) emailQueryChanges(ctx context.Context, c *jmapserver.Call) (any, 
 	if err != nil {
 		return nil, err
 	}
-	if es.plan.usesContent() {
+	if es.plan.partial {
 		return nil, cannotCalculate()
 	}
 	resp := &wire.QueryChangesResponse{AccountID: q.AccountID, OldQueryState: q.SinceState, Removed: []wire.ID{}, Added: []wire.AddedItem{}}

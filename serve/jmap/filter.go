@@ -71,18 +71,6 @@ func (n *node) judge(c *candidate, t tier) truth {
 	return all
 }
 
-// highest gives the tier that a filter may need.
-func (n *node) highest() tier {
-	if n == nil {
-		return tierEntry
-	}
-	t := n.tier
-	for _, c := range n.children {
-		t = max(t, c.highest())
-	}
-	return t
-}
-
 // plan is a compiled filter and what it needs to be judged.
 type plan struct {
 	root    *node
@@ -91,6 +79,7 @@ type plan struct {
 	nowhere bool       // nothing matches: the mailbox named cannot exist
 	threads bool       // needs what all emails of a thread have
 	places  bool       // needs all mailboxes of an email
+	partial bool       // may not have looked at every content
 	text    []string   // terms of text, subject and body conditions, for snippets
 }
 
@@ -252,7 +241,7 @@ func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier)
 	}
 	if s := a.OptString("text"); s != nil {
 		words := terms(*s)
-		p.text = append(p.text, words...)
+		p.text, p.partial = append(p.text, words...), true
 		on(tierIndex, func(c *candidate, t tier) truth {
 			if hasAll(c.headText(), words) {
 				return yes
@@ -265,7 +254,7 @@ func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier)
 	}
 	if s := a.OptString("body"); s != nil {
 		words := terms(*s)
-		p.text = append(p.text, words...)
+		p.text, p.partial = append(p.text, words...), true
 		on(tierContent, func(c *candidate, _ tier) truth { return truthOf(hasAll(c.bodyText(), words)) })
 	}
 	if h, ok := a.Strings("header"); ok {
@@ -274,18 +263,13 @@ func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier)
 			_ = a.String("header")
 			return
 		}
+		p.partial = true
 		var words []string
 		if len(h) == 2 {
 			words = terms(h[1])
 		}
 		on(tierContent, func(c *candidate, _ tier) truth { return truthOf(c.headerMatches(h[0], words)) })
 	}
-}
-
-// usesContent says whether a filter reads contents, of which only the newest are
-// searched.
-func (p *plan) usesContent() bool {
-	return p.root.highest() == tierContent || len(p.text) > 0
 }
 
 // addressText gives the words of an address list.

@@ -158,7 +158,7 @@ func (d *Door) createMailbox(ctx context.Context, c *jmapserver.Call, raw json.R
 	err = d.cfg.Mail.Update(ctx, c.Principal.Account, func(w *mailbox.Writer) error {
 		m, err := w.Create(mailbox.Mailbox{Name: *s.Name, Parent: *s.Parent, Role: *s.Role, Subscribed: *s.Subscribed, SortOrder: *s.SortOrder})
 		if err != nil {
-			return boxError(err)
+			return boxError(err, *s.Role)
 		}
 		// Only what the client did not say itself (RFC 8620 section 5.3).
 		o = mailboxObject(m)
@@ -176,9 +176,12 @@ func (d *Door) createMailbox(ctx context.Context, c *jmapserver.Call, raw json.R
 }
 
 // boxError names the property at fault where a mailbox may not be as asked.
-func boxError(err error) error {
+func boxError(err error, role mailbox.Role) error {
 	switch fault.KindOf(err) {
 	case fault.Exists:
+		if role == mailbox.RoleNone {
+			return wire.BadProperty(fault.Public(err), "name")
+		}
 		return wire.BadProperty(fault.Public(err), "name", "role")
 	case fault.NotFound:
 		return wire.BadProperty(fault.Public(err), "parentId")
@@ -239,7 +242,7 @@ func (d *Door) updateMailbox(ctx context.Context, c *jmapserver.Call, id wire.ID
 		if err != nil {
 			return err
 		}
-		return boxError(w.Change(bid, s))
+		return boxError(w.Change(bid, s), *s.Role)
 	})
 }
 
