@@ -68,7 +68,9 @@ func (c *conn) dispatch(cmd imap.Command) error {
 		c.reply(cmd.Tag, "BAD", "", why)
 		return c.bad()
 	}
-	c.badInRow = 0
+	if c.sess != nil { // before that NOOP must not buy more attempts
+		c.badInRow = 0
+	}
 	return h.run(c, c.s.ctx, cmd)
 }
 

@@ -74,8 +74,9 @@ type script struct {
 }
 
 type peer struct {
-	nc net.Conn
-	br *bufio.Reader
+	nc      net.Conn
+	br      *bufio.Reader
+	literal bool // the last line announced a literal
 }
 
 func runScript(t *testing.T, text string, ar *txtar.Archive) string {
@@ -123,7 +124,7 @@ func (s *script) peer(id string) *peer {
 			s.t.Fatal(err)
 		}
 		_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
-		p = &peer{nc, bufio.NewReader(nc)}
+		p = &peer{nc: nc, br: bufio.NewReader(nc)}
 		s.conns[id] = p
 		s.line(id, p)
 	}
@@ -137,6 +138,9 @@ func (s *script) line(id string, p *peer) string {
 		l, err := p.br.ReadString('\n')
 		full.WriteString(l)
 		if err != nil {
+			if isTimeout(err) {
+				s.t.Errorf("connection %s: no answer in time", id)
+			}
 			fmt.Fprintf(&s.out, "%s< (closed)\n", id)
 			return ""
 		}
@@ -178,6 +182,8 @@ func (s *script) send(id, text string) {
 		fmt.Fprintf(&s.out, "%s< (closed)\n", id)
 		return
 	}
+	inLiteral := p.literal
+	p.literal = strings.HasSuffix(text, "}")
 	if !wait || strings.HasSuffix(text, "+}") {
 		return
 	}
@@ -185,7 +191,7 @@ func (s *script) send(id, text string) {
 	// is not untagged.
 	tag, rest, _ := strings.Cut(text, " ")
 	first, _, _ := strings.Cut(rest, " ")
-	if first == "" || first != strings.ToUpper(first) || first == "IDLE" || first == "AUTHENTICATE" || strings.HasSuffix(text, "}") {
+	if inLiteral || first == "" || first != strings.ToUpper(first) || first == "IDLE" || first == "AUTHENTICATE" || strings.HasSuffix(text, "}") {
 		tag = ""
 	}
 	s.until(id, p, tag)
