@@ -186,6 +186,7 @@ function Window({ draft }: { draft: Draft }): JSX.Element {
         <span class="saved" role="status">{state === 'empty' || state === 'dirty' ? '' : t(`saved.${state}` as Key)}</span>
         <IconButton icon="close" label={t('compose.close')} keys="Esc" onClick={() => void close()} />
       </header>
+      <div class="composer-scroll">
       <div class="composer-fields">
         <Recipients
           label={t('field.to')}
@@ -216,6 +217,7 @@ function Window({ draft }: { draft: Draft }): JSX.Element {
       </div>
       <Body draft={draft} onReady={(e) => (editor.current = e)} />
       <Attached draft={draft} />
+      </div>
       {why && why !== 'label' && <p class="field-error compose-problem" role="alert">{t(`problem.${why}` as Key)}</p>}
       <footer class="composer-foot">
         <Button kind="primary" icon="sent" title="Ctrl+Enter" disabled={draft.sending.value} onClick={() => void send()}>

@@ -10,6 +10,7 @@ import type { Mailbox } from '../data/types';
 import { leave } from './account';
 import { write } from './composers';
 import { go, place } from './route';
+import { LangSwitch } from './signin';
 import { goRole, navOpen, showHelp } from './state';
 
 const ROLE_ORDER = ['inbox', 'drafts', 'sent', 'archive', 'junk', 'trash'];
@@ -157,13 +158,13 @@ export function TopBar(): JSX.Element {
       </a>
       <Search />
       <div class="topbar-end">
-        <button type="button" class="lang-switch" lang={lang.value === 'hi' ? 'en' : 'hi'} onClick={() => setLang(lang.value === 'hi' ? 'en' : 'hi')}>
-          {lang.value === 'hi' ? 'English' : 'हिन्दी'}
-        </button>
+        {width.value !== 'narrow' && <LangSwitch />}
         <Menu
           label={t('settings')}
           align="end"
           items={[
+            { label: 'हिन्दी', checked: lang.value === 'hi', onChoose: () => setLang('hi') },
+            { label: 'English', checked: lang.value === 'en', onChoose: () => setLang('en') },
             { label: t('theme.auto'), checked: theme.value === 'auto', onChoose: setTheme('auto') },
             { label: t('theme.light'), checked: theme.value === 'light', onChoose: setTheme('light') },
             { label: t('theme.dark'), checked: theme.value === 'dark', onChoose: setTheme('dark') },
