@@ -86,7 +86,16 @@ type Attempt struct {
 	Agent    string // name of the program, for the record
 }
 
-// Principal is who somebody is.
+// String leaves the password out, so that no log line can hold it.
+func (a Attempt) String() string {
+	return fmt.Sprintf("%s sign-in of %q from %s", a.Door, a.User, a.Remote)
+}
+
+// LogValue is String for structured logs.
+func (a Attempt) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
+// Principal is who somebody is. Session hands the same one out more than once:
+// do not change it.
 type Principal struct {
 	Account   mohar.AccountID
 	Address   string   // the primary one

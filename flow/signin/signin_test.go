@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -161,6 +162,18 @@ func TestAuthenticate(t *testing.T) {
 		if err == nil && (p.Account != "ajay" || p.Address != "ajay@rajya.example" || p.Name.Hi != "अजय" || p.Lang != "hi" || p.Category != mohar.Employee ||
 			p.Rulebook != "state" || p.Domain != "rajya.example" || strings.Join(p.Addresses, " ") != "ajay@rajya.example ajay@राज्य.example" || p.Roles[0] != "admin") {
 			t.Errorf("%s: %+v", c.name, p)
+		}
+	}
+}
+
+func TestAttemptKeepsItsPassword(t *testing.T) {
+	t.Parallel()
+	a := try("ajay@rajya.example", password)
+	var b strings.Builder
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "attempt", a)
+	for _, s := range []string{b.String(), fmt.Sprint(a), fmt.Sprintf("%+v", a), fmt.Sprintf("%v", &a)} {
+		if strings.Contains(s, password) || !strings.Contains(s, "ajay") {
+			t.Error(s)
 		}
 	}
 }

@@ -22,6 +22,7 @@ type Dag struct {
 	From     []string // rooms that may import backends
 	Pure     []string
 	Offline  []string
+	Timeless []string        // rooms that read the time from base/clock only
 	Preamble []string        // rooms whose packages say Owns, Trusts and May touch
 	Waists   map[string]bool // "store/kv.DB"
 }
@@ -85,6 +86,8 @@ func (d *Dag) line(line string) error {
 		d.Pure = append(d.Pure, args...)
 	case "offline":
 		d.Offline = append(d.Offline, args...)
+	case "timeless":
+		d.Timeless = append(d.Timeless, args...)
 	case "preamble":
 		d.Preamble = append(d.Preamble, args...)
 	case "waist":

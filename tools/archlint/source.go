@@ -146,8 +146,14 @@ func (s *source) checkFile(f *ast.File) {
 			s.checkDecl(d)
 		}
 	}
-	if slices.ContainsFunc(s.dag.Pure, func(r string) bool { return under(s.pkg.Path, r) }) {
-		s.checkClock(f)
+	in := func(rooms []string) bool {
+		return slices.ContainsFunc(rooms, func(r string) bool { return under(s.pkg.Path, r) })
+	}
+	switch {
+	case in(s.dag.Pure):
+		s.checkClock(f, "pure", "the hour is a fact")
+	case in(s.dag.Timeless):
+		s.checkClock(f, "timeless", "the time comes from base/clock")
 	}
 }
 
@@ -258,14 +264,14 @@ func root(e ast.Expr) *ast.Ident {
 
 var clockCalls = []string{"Now", "Since", "Until", "After", "AfterFunc", "Sleep", "Tick", "NewTimer", "NewTicker"}
 
-func (s *source) checkClock(f *ast.File) {
+func (s *source) checkClock(f *ast.File, rule, why string) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		sel, ok := n.(*ast.SelectorExpr)
 		if !ok {
 			return true
 		}
 		if id, ok := sel.X.(*ast.Ident); ok && id.Name == "time" && slices.Contains(clockCalls, sel.Sel.Name) {
-			s.add(s.at(sel), "pure", "time.%s: the hour is a fact", sel.Sel.Name)
+			s.add(s.at(sel), rule, "time.%s: %s", sel.Sel.Name, why)
 		}
 		return true
 	})
