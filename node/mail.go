@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"strings"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
@@ -18,7 +17,6 @@ import (
 	"github.com/mohar-mail/mohar/queue"
 	"github.com/mohar-mail/mohar/store/kv"
 	"github.com/mohar-mail/mohar/wire/addr"
-	"github.com/mohar-mail/mohar/wire/dsn"
 	"github.com/mohar-mail/mohar/wire/mime"
 )
 

@@ -10,13 +10,10 @@ import (
 	"github.com/mohar-mail/mohar/base/limit"
 	"github.com/mohar-mail/mohar/flow/signin"
 	"github.com/mohar-mail/mohar/flow/submit"
-	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/policy"
 	"github.com/mohar-mail/mohar/serve/jmap"
 	"github.com/mohar-mail/mohar/serve/web"
-	"github.com/mohar-mail/mohar/store/hub"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
-	"github.com/mohar-mail/mohar/wire/mime"
 )
 
 // unlimited is the rate of a demo on loopback, where all clients share one
@@ -44,7 +41,7 @@ type doorSignin struct{ n *Node }
 
 // SignIn is what the submission door asks.
 func (s doorSignin) SignIn(ctx context.Context, door mohar.Door, user, password string, remote netip.Addr, tls bool) (submit.Sender, error) {
-	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls})
+	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls || s.n.opt.Loopback})
 	if err != nil {
 		return submit.Sender{}, err
 	}
@@ -114,12 +111,6 @@ func principal(p *signin.Principal) jmapserver.Principal {
 	return jmapserver.Principal{Account: p.Account, Address: p.Address, Name: p.Name.In(p.Lang), Lang: p.Lang}
 }
 
-// Watch is what the JMAP door asks: hints of changes to an account.
-func (n *Node) Watch(account mohar.AccountID) (<-chan struct{}, func()) {
-	s := n.eng.hub.Subscribe(hub.Account(account))
-	return s.C(), s.Close
-}
-
 // people and submitter are what the JMAP door asks of directory and flow.
 type people struct{ n *Node }
 
@@ -160,11 +151,7 @@ func (s submitter) Explain(ctx context.Context, q jmap.Question) (jmap.Explanati
 	if err != nil {
 		return jmap.Explanation{}, err
 	}
-	answers, err := s.n.answered(ctx, q.Account, q.InReplyTo)
-	if err != nil {
-		return jmap.Explanation{}, err
-	}
-	d, targets, err := s.n.submit.Explain(ctx, &who, q.To, q.Label, answers)
+	d, targets, err := s.n.submit.Explain(ctx, &who, q.To, q.Label, q.Answers)
 	if err != nil {
 		return jmap.Explanation{}, err
 	}
@@ -179,27 +166,4 @@ func (s submitter) Explain(ctx context.Context, q jmap.Question) (jmap.Explanati
 		out.Recipients = append(out.Recipients, st)
 	}
 	return out, nil
-}
-
-// answered gives the message id of the email that is being answered.
-func (n *Node) answered(ctx context.Context, a mohar.AccountID, id mailbox.EmailID) ([]string, error) {
-	if id == 0 {
-		return nil, nil
-	}
-	var out []string
-	err := n.boxes.View(ctx, a, func(r *mailbox.Reader) error {
-		e, err := r.Email(id)
-		if err != nil {
-			return err
-		}
-		env, err := mime.DecodeEnvelope(e.Index)
-		if err == nil && env.MessageID != "" {
-			out = append(out, env.MessageID)
-		}
-		return err
-	})
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
-	return out, err
 }
