@@ -121,14 +121,13 @@ type Door struct {
 	*jmapserver.Server
 	cfg     Config
 	clock   clock.Clock
-	counts  *memo[countKey, counts]
+	indexes *indexes
 	queries *memo[queryKey, []mailbox.EmailID]
 }
 
 // Bounds of what the door remembers between requests, in entries and in what
 // weigh gives for them.
 const (
-	maxCountsKept  = 10_000
 	maxQueriesKept = 512
 	maxIDsKept     = 4_000_000 // 32 MB
 )
@@ -142,7 +141,7 @@ func New(cfg Config) *Door {
 	if d.clock == nil {
 		d.clock = clock.System{}
 	}
-	d.counts = newMemo[countKey, counts](maxCountsKept, maxCountsKept)
+	d.indexes = newIndexes()
 	d.queries = newMemo[queryKey, []mailbox.EmailID](maxQueriesKept, maxIDsKept)
 	if cfg.Limits.MaxSizeRequest == 0 {
 		cfg.Limits = jmapserver.DefaultLimits()

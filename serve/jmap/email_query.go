@@ -15,7 +15,7 @@ import (
 // queryKey names the results of a query as long as they cannot have changed.
 type queryKey struct {
 	account mohar.AccountID
-	modseq  uint64 // of the account, or of the one mailbox where it decides alone
+	modseq  uint64
 	query   [sha256.Size]byte
 }
 
@@ -89,68 +89,64 @@ func (d *Door) emailQuery(ctx context.Context, c *jmapserver.Call) (any, error) 
 // results gives the ids of a query in order. With q they may end where the
 // window of q does, while total is always that of all.
 func (d *Door) results(ctx context.Context, r *mailbox.Reader, a mohar.AccountID, es *emailSearch, q *wire.QueryArgs) (ids []mailbox.EmailID, total int, err error) {
-	k := queryKey{a, r.State(), es.hash}
-	fast := es.plan.onlyBox && es.order.byReceipt() && !es.plan.threads
-	var box *mailbox.Mailbox
-	if fast {
-		if box, err = r.Mailbox(es.plan.box); fault.Is(err, fault.NotFound) {
+	if es.plan.onlyBox && es.order.byReceipt() && !es.plan.threads {
+		box, err := r.Mailbox(es.plan.box)
+		if fault.Is(err, fault.NotFound) {
 			return nil, 0, nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, 0, err
 		}
-		k.modseq = box.HighestModSeq
-	}
-	if ids, ok := d.queries.get(k); ok {
-		return ids, len(ids), nil
-	}
-	if fast {
-		// Without a need for the end of the list, reading stops with the window.
+		items, err := d.indexes.get(r, a, box)
+		if err != nil {
+			return nil, 0, err
+		}
 		stop := -1
 		if q != nil && q.Anchor == "" && q.Position >= 0 && !(q.CalculateTotal && es.collapse) {
 			limit, _ := q.EffectiveLimit(MaxQueryLimit)
-			stop = int(min(q.Position, int64(box.Total))) + int(limit)
+			stop = int(min(q.Position, int64(len(items)))) + int(limit)
 		}
-		var whole bool
-		if ids, whole, err = byReceipt(r, es, box, stop); err != nil {
-			return nil, 0, err
-		}
+		ids, whole := byReceipt(r, es, items, stop)
 		if !whole {
-			return ids, int(box.Total), nil
+			return ids, len(items), nil
 		}
-	} else if ids, err = d.run(ctx, r, es); err != nil {
+		return ids, len(ids), nil
+	}
+	k := queryKey{a, r.State(), es.hash}
+	if ids, ok := d.queries.get(k); ok {
+		return ids, len(ids), nil
+	}
+	if ids, err = d.run(ctx, r, es); err != nil {
 		return nil, 0, err
 	}
 	d.queries.put(k, ids, len(ids))
 	return ids, len(ids), nil
 }
 
-// byReceipt reads the order of receipt of one mailbox, up to stop ids (-1: all).
-func byReceipt(r *mailbox.Reader, es *emailSearch, box *mailbox.Mailbox, stop int) (ids []mailbox.EmailID, whole bool, err error) {
-	whole = true
-	size := int(box.Total)
-	if stop >= 0 {
-		size = min(size, stop)
+// byReceipt lists a mailbox in order of receipt, up to stop ids (-1: all).
+func byReceipt(r *mailbox.Reader, es *emailSearch, items []item, stop int) (ids []mailbox.EmailID, whole bool) {
+	if stop < 0 || stop > len(items) {
+		stop = len(items)
 	}
-	ids = make([]mailbox.EmailID, 0, size)
-	var seen map[mailbox.ThreadID]struct{}
+	ids = make([]mailbox.EmailID, 0, stop)
+	var seen threadSet
 	if es.collapse {
-		seen = make(map[mailbox.ThreadID]struct{}, size)
+		seen = newThreadSet(r)
 	}
-	err = r.Received(es.plan.box, !es.order.by[0].Ascending, func(_ int64, e mailbox.EmailID, t mailbox.ThreadID) bool {
+	for i := range items {
+		it := items[i]
+		if !es.order.by[0].Ascending {
+			it = items[len(items)-1-i]
+		}
+		if es.collapse && !seen.add(it.thread) {
+			continue
+		}
 		if len(ids) == stop {
-			whole = false
-			return false
+			return ids, false
 		}
-		if es.collapse {
-			if _, dup := seen[t]; dup {
-				return true
-			}
-			seen[t] = struct{}{}
-		}
-		ids = append(ids, e)
-		return true
-	})
-	return ids, whole, err
+		ids = append(ids, it.email)
+	}
+	return ids, true
 }
 
 // run judges and sorts every candidate.

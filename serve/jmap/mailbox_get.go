@@ -15,15 +15,8 @@ type counts struct {
 	total, unread, threads, unreadThreads uint64
 }
 
-// countKey names the counts of a mailbox as long as its entries stay the same.
-type countKey struct {
-	account mohar.AccountID
-	box     mailbox.ID
-	modseq  uint64
-}
-
-// unseen says whether an entry counts as unread: neither $seen nor $draft.
-func unseen(e *mailbox.Entry) bool { return e.Flags&(mailbox.Seen|mailbox.Draft) == 0 }
+// unseen says whether an email counts as unread: neither $seen nor $draft.
+func unseen(f mailbox.Flags) bool { return f&(mailbox.Seen|mailbox.Draft) == 0 }
 
 // countsOf computes the counts of a mailbox. unreadThreads is the number of
 // threads with an unread email in this mailbox, the simplest of the ways that
@@ -32,31 +25,23 @@ func (d *Door) countsOf(r *mailbox.Reader, a mohar.AccountID, m *mailbox.Mailbox
 	if m.Total == 0 {
 		return counts{}, nil
 	}
-	k := countKey{a, m.ID, m.HighestModSeq}
-	if c, ok := d.counts.get(k); ok {
-		return c, nil
-	}
-	var c counts
-	threads := make(map[mailbox.ThreadID]bool, m.Total) // true: has an unread email
-	err := r.Entries(m.ID, 1, 1<<32-1, func(e *mailbox.Entry) bool {
-		u := unseen(e)
-		c.total++
-		if u {
-			c.unread++
-		}
-		threads[e.Thread] = threads[e.Thread] || u
-		return true
-	})
+	items, err := d.indexes.get(r, a, m)
 	if err != nil {
-		return c, err
+		return counts{}, err
 	}
-	c.threads = uint64(len(threads))
-	for _, u := range threads {
-		if u {
-			c.unreadThreads++
+	c := counts{total: uint64(len(items))}
+	all, unread := newThreadSet(r), newThreadSet(r)
+	for _, it := range items {
+		if all.add(it.thread) {
+			c.threads++
+		}
+		if unseen(it.flags) {
+			c.unread++
+			if unread.add(it.thread) {
+				c.unreadThreads++
+			}
 		}
 	}
-	d.counts.put(k, c, 1)
 	return c, nil
 }
 
