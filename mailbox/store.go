@@ -27,22 +27,26 @@ type Config struct {
 	Bodies *body.Bodies
 	Notify Notifier
 	Clock  clock.Clock
+	// Released is told, after the commit, that an account has let go of bodies of
+	// other shards, which wait as Releases; nil for nobody. It must not block.
+	Released func(mohar.AccountID)
 	// Quota in octets for accounts that are given none; NoQuota for no limit.
 	Quota int64
 }
 
 // Store is the message store of all accounts.
 type Store struct {
-	kv     *kv.Store
-	bodies *body.Bodies
-	notify Notifier
-	clock  clock.Clock
-	quota  int64
+	kv       *kv.Store
+	bodies   *body.Bodies
+	notify   Notifier
+	released func(mohar.AccountID)
+	clock    clock.Clock
+	quota    int64
 }
 
 // New makes a Store.
 func New(cfg Config) *Store {
-	return &Store{kv: cfg.KV, bodies: cfg.Bodies, notify: cfg.Notify, clock: cfg.Clock, quota: cfg.Quota}
+	return &Store{kv: cfg.KV, bodies: cfg.Bodies, notify: cfg.Notify, released: cfg.Released, clock: cfg.Clock, quota: cfg.Quota}
 }
 
 // Bodies gives the content store, for reading bodies by their reference.
@@ -121,6 +125,9 @@ func (s *Store) finish(ctx context.Context, a mohar.AccountID, w *Writer) {
 		// A blob that stays behind is found by the check; the change itself is done.
 		_ = s.bodies.Free(ctx, loc)
 	}
+	if s.released != nil && w.meta.Release > w.before {
+		s.released(a)
+	}
 	if s.notify != nil && len(w.changes) > 0 {
 		s.notify.Changed(a, w.modseq)
 	}
@@ -135,12 +142,13 @@ type Writer struct {
 	boxes   map[ID]*Mailbox // loaded; dirty ones are in touchedBoxes
 	dirty   map[ID]ChangeKind
 	changes []Change
-	touched bool // meta must be written
+	touched bool   // meta must be written
+	before  uint64 // last release when the transaction began
 	freed   []blob.Location
 }
 
 func (s *Store) newWriter(tx *kv.Tx, meta *Meta) *Writer {
-	return &Writer{Reader: Reader{r: tx, meta: meta}, s: s, tx: tx, modseq: meta.ModSeq + 1,
+	return &Writer{Reader: Reader{r: tx, meta: meta}, s: s, tx: tx, modseq: meta.ModSeq + 1, before: meta.Release,
 		boxes: map[ID]*Mailbox{}, dirty: map[ID]ChangeKind{}}
 }
 
