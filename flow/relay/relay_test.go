@@ -59,6 +59,7 @@ type bed struct {
 	events []relay.Event
 	fail   error // what Record answers
 	stop   func()
+	told   chan struct{} // sent on for each event; may be nil
 }
 
 const lanes = 2
@@ -106,6 +107,9 @@ func (b *bed) record(_ *kv.Tx, ev relay.Event) error {
 		return b.fail
 	}
 	b.events = append(b.events, ev)
+	if b.told != nil {
+		b.told <- struct{}{}
+	}
 	return nil
 }
 
