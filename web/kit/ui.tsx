@@ -1,7 +1,7 @@
 /** Building blocks: button, dialog, menu, label chip, standing, toast. */
 import { type Signal, signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Label } from '../data/types';
 import { type Key, t } from './i18n';
 import { Icon, type IconName } from './icons';
@@ -105,7 +105,7 @@ export function Menu(p: { label: string; items: MenuItem[]; children: ComponentC
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
   const items = () => [...(box.current?.querySelectorAll<HTMLElement>('[role^=menuitem]:not([disabled])') ?? [])];
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     (items().find((x) => x.getAttribute('aria-checked') === 'true') ?? items()[0])?.focus();
     const away = (e: Event) => !box.current?.contains(e.target as Node) && setOpen(false);

@@ -34,14 +34,15 @@ export function blamed(x: Explanation | null): Set<string> {
 export function AdviceLine({ draft }: { draft: Draft }): JSX.Element | null {
   const x = draft.explanation.value;
   if (!x) return null;
-  const bad = x.verdict === 'refuse' || x.verdict === 'quarantine';
-  const first = x.reasons[0];
+  // Without a label the policy's answer would be a guess.
+  const unlabelled = draft.label.value === null;
+  const first = unlabelled ? undefined : x.reasons[0];
   return (
-    <div class={`advice advice-${x.verdict}`} role="status">
+    <div class={`advice advice-${unlabelled ? 'none' : x.verdict}`} role="status">
       <p>
-        <Icon name={bad ? 'warn' : x.verdict === 'allow' ? 'check' : 'warn'} />
+        <Icon name={unlabelled ? 'person' : x.verdict === 'allow' ? 'check' : 'warn'} />
         <span>
-          <strong>{t('advice.who', { who: whoSentence(x) })}</strong> {t(`verdict.${x.verdict}` as Key)}
+          <strong>{t('advice.who', { who: whoSentence(x) })}</strong> {unlabelled ? t('advice.unlabelled') : t(`verdict.${x.verdict}` as Key)}
         </span>
       </p>
       {first && (
@@ -49,7 +50,7 @@ export function AdviceLine({ draft }: { draft: Draft }): JSX.Element | null {
           {pick(first.what)} {pick(first.advice)}
         </p>
       )}
-      {x.verdict === 'ask-reason' && (
+      {!unlabelled && x.verdict === 'ask-reason' && (
         <label class="reason">
           <span>{t('reason.label')}</span>
           <input
