@@ -196,8 +196,8 @@ func TestDoor(t *testing.T) {
 	p.want("DELETE Roads", "NO [NOPERM] Remove the mailboxes inside it first.")
 	p.ok("DELETE Roads/2026/&CS4JPgkwCU0JFw-")
 	p.want("STATUS Nowhere (MESSAGES)", "NO [NONEXISTENT] There is no such mailbox.")
-	p.ok("RENAME INBOX Old")
-	p.want("STATUS INBOX (MESSAGES)", "* STATUS INBOX (MESSAGES 0)", "* 2 EXPUNGE", "* 1 EXPUNGE", "OK Done")
+	p.want("RENAME INBOX Old", "* 2 EXPUNGE", "* 1 EXPUNGE", "OK Mailbox is renamed")
+	p.want("STATUS INBOX (MESSAGES)", "* STATUS INBOX (MESSAGES 0)", "OK Done")
 	p.want("STATUS Old (MESSAGES UNSEEN)", "* STATUS Old (MESSAGES 2 UNSEEN 0)", "OK Done")
 }
 

@@ -68,6 +68,7 @@ func (c *conn) rename(ctx context.Context, cmd imap.Command) error {
 	if err := c.sess.Rename(ctx, a.From, a.To); err != nil {
 		return c.fail(cmd.Tag, err)
 	}
+	c.dirty.Store(true) // RENAME of INBOX moves its messages
 	return c.done(ctx, cmd, "", "Mailbox is renamed")
 }
 
