@@ -108,6 +108,7 @@ func (q *Queue) change(ctx context.Context, id ItemID, with func(*kv.Tx) error, 
 		return err
 	}
 	for _, r := range all {
+		q.floors.lower(int(id[6]), r.Class, r.Due)
 		q.wake(int(id[6]), r.Class)
 	}
 	return nil

@@ -33,11 +33,12 @@ type Queue struct {
 	clock  clock.Clock
 	lanes  int
 	wake   func(int, Class)
+	floors *floors
 }
 
 // New makes a Queue.
 func New(cfg Config) *Queue {
-	q := &Queue{kv: cfg.KV, bodies: cfg.Bodies, clock: cfg.Clock, lanes: cfg.Lanes, wake: cfg.Wake}
+	q := &Queue{kv: cfg.KV, bodies: cfg.Bodies, clock: cfg.Clock, lanes: cfg.Lanes, wake: cfg.Wake, floors: newFloors()}
 	if q.lanes <= 0 || q.lanes > 256 {
 		q.lanes = DefaultLanes
 	}
@@ -75,6 +76,7 @@ func (q *Queue) Promise(ctx context.Context, it *Item, rcpts []Recipient, st *bo
 func (q *Queue) Woken(id ItemID, rcpts []Recipient) {
 	var local, remote bool
 	for i := range rcpts {
+		q.floors.lower(int(id[6]), rcpts[i].Class, rcpts[i].Due)
 		local = local || rcpts[i].Class == Local
 		remote = remote || rcpts[i].Class == Remote
 	}
@@ -186,9 +188,11 @@ func (q *Queue) Lease(ctx context.Context, lane int, c Class, limit int) ([]Leas
 
 // due lists what is due; Until holds the due time as it stands.
 func (q *Queue) due(ctx context.Context, lane int, c Class, now time.Time, limit int) (found []Lease, next time.Time, err error) {
+	from := q.floors.from(lane, c, now)
 	prefix := []byte{'N', byte(c)}
+	rg := kv.Range{From: keyDue(c, from, ItemID{}, 0), To: kv.PrefixEnd(prefix), Limit: limit + 1}
 	err = q.kv.View(ctx, Lane(lane), func(r kv.Reader) error {
-		return r.Scan(kv.Range{From: prefix, To: kv.PrefixEnd(prefix), Limit: limit + 1}, func(k, v []byte) bool {
+		return r.Scan(rg, func(k, v []byte) bool {
 			if len(k) != 30 {
 				return true
 			}
@@ -201,7 +205,15 @@ func (q *Queue) due(ctx context.Context, lane int, c Class, now time.Time, limit
 			return true
 		})
 	})
-	return found, next, err
+	if err != nil {
+		return nil, next, err
+	}
+	lowest := now
+	if len(found) > 0 {
+		lowest = found[0].Until
+	}
+	q.floors.raise(lane, c, from, lowest)
+	return found, next, nil
 }
 
 // Load reads the items and recipients of leases of one lane. A lease whose
