@@ -245,6 +245,13 @@ func (n *network) host(addr string, h *host) *host {
 	return h
 }
 
+// counts is for tests that look before everything has ended.
+func (n *network) counts(h *host) (dials, got, closed int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return h.dials, len(h.got), h.closed
+}
+
 var errRefused = errors.New("connection refused")
 
 func (n *network) Dial(_ context.Context, t relay.Target) (relay.Peer, error) {
