@@ -314,3 +314,49 @@ func sortedKeys(m map[string]json.RawMessage) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// one calls a method and reads its answer into v.
+func (w *world) one(t testing.TB, method, args string, v any) {
+	t.Helper()
+	code, body := w.call(fmt.Sprintf(`[[%q,{"accountId":"a1",%s},"0"]]`, method, args), "en")
+	var r struct {
+		MethodResponses [][3]json.RawMessage `json:"methodResponses"`
+	}
+	if code != 200 || json.Unmarshal(body, &r) != nil || string(r.MethodResponses[0][0]) == `"error"` ||
+		json.Unmarshal(r.MethodResponses[0][1], v) != nil {
+		t.Fatalf("%s %s: %d %s", method, args, code, body)
+	}
+}
+
+// query gives the whole result of an Email/query and its state.
+func (w *world) query(t testing.TB, args string) (ids []string, state string) {
+	t.Helper()
+	var r struct {
+		IDs        []string `json:"ids"`
+		QueryState string   `json:"queryState"`
+	}
+	w.one(t, "Email/query", args, &r)
+	return r.IDs, r.QueryState
+}
+
+// splice applies Email/queryChanges to a cached list as RFC 8620 section 5.6
+// tells clients to.
+func (w *world) splice(t testing.TB, args, since string, ids *[]string) {
+	t.Helper()
+	var r struct {
+		Removed []string `json:"removed"`
+		Added   []struct {
+			ID    string `json:"id"`
+			Index int    `json:"index"`
+		} `json:"added"`
+	}
+	w.one(t, "Email/queryChanges", fmt.Sprintf(`%s,"sinceQueryState":%q`, args, since), &r)
+	list := slices.DeleteFunc(slices.Clone(*ids), func(id string) bool { return slices.Contains(r.Removed, id) })
+	for _, a := range r.Added {
+		if a.Index > len(list) {
+			t.Fatalf("%s: added at %d of %d", args, a.Index, len(list))
+		}
+		list = slices.Insert(list, a.Index, a.ID)
+	}
+	*ids = list
+}
