@@ -52,6 +52,7 @@ type Demo struct {
 	mx    *smtpserver.Server
 	ln    net.Listener
 	keys  *outsideKeys
+	names *dns.Fake
 	done  sync.WaitGroup
 }
 
@@ -114,6 +115,7 @@ func (d *Demo) zone() (dns.Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.names = zone
 	zone.Default = func(name, qtype string) ([]string, bool) {
 		name = strings.TrimSuffix(strings.ToLower(name), ".")
 		switch {
@@ -192,8 +194,30 @@ func (d *Demo) Serve(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
+	if err := d.publish(ctx); err != nil {
+		return err
+	}
 	d.done.Go(func() { _ = d.mx.Serve(ctx, d.ln) }) // it ends with ctx or Close
 	return d.Node.Serve(ctx, Doors{Extra: map[string]http.Handler{"/outside": pages, "/outside/": pages}}, ready)
+}
+
+// publish puts the records of our own domains into the demo's DNS, so that mail
+// which only pretends to come from them is known for what it is.
+func (d *Demo) publish(ctx context.Context) error {
+	domains, err := d.directory.Domains(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range domains {
+		lines, err := d.dnsRecords(ctx, x.Name)
+		if err != nil {
+			return err
+		}
+		if err := d.names.Add(lines...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close closes the demo.

@@ -18,6 +18,7 @@ import (
 	"github.com/mohar-mail/mohar/store/kv"
 	"github.com/mohar-mail/mohar/wire/addr"
 	"github.com/mohar-mail/mohar/wire/mime"
+	"github.com/mohar-mail/mohar/wire/smtp"
 )
 
 // recipient finds the account behind an address of ours, for mail from outside.
@@ -143,6 +144,13 @@ func (h home) Recipient(ctx context.Context, address string) (queue.Recipient, e
 func recordRelay(tx *kv.Tx, ev relay.Event) error {
 	return audit.Stage(tx, audit.Record{Time: ev.Time, Kind: ev.Kind, Door: mohar.DoorSystem, Object: ev.Item.String(),
 		Detail: map[string]string{"to": ev.To, "host": ev.Host, "tls": ev.TLS, "status": ev.Status}})
+}
+
+// bounce reports recipients whose mailbox will not take the message.
+func (n *Node) bounce(ctx context.Context, tx *kv.Tx, it *queue.Item, failed []*queue.Recipient) (int, error) {
+	return n.relay.Bounce(ctx, tx, it, failed, smtp.EnhancedCode{5, 2, 0}, mohar.Text{
+		En: "The mailbox does not take the letter: it is closed or full. Please reach the person another way.",
+		Hi: "मेलबॉक्स पत्र नहीं ले रहा: वह बंद है या भर गया है। कृपया किसी और तरीके से संपर्क करें।"})
 }
 
 func (n *Node) dialer() relay.Dialer { return &relay.SMTPDialer{Hostname: n.cfg.Hostname} }

@@ -164,7 +164,8 @@ func (n *Node) flows() error {
 		MaxSize: int64(n.cfg.Mail.MaxMessageMB) << 20, Recipient: n.recipient, Verify: verify(verifier, n.cfg.Hostname), Staged: n.staged})
 	n.submit = submit.New(submit.Config{Hostname: n.cfg.Hostname, Queue: n.queue, Bodies: n.eng.bodies, Clock: n.clock, Log: n.log,
 		Target: n.targets.Find, Answers: n.answers, Network: policy.Internet, Rulebook: n.rulebook, Sign: n.signFor, Staged: n.staged})
-	n.deliver = deliver.New(deliver.Config{Queue: n.queue, Mailboxes: n.boxes, Bodies: n.eng.bodies, Home: home{n}, Hostname: n.cfg.Hostname, Clock: n.clock, Log: n.log})
+	n.deliver = deliver.New(deliver.Config{Queue: n.queue, Mailboxes: n.boxes, Clock: n.clock, Log: n.log,
+		Bounce: n.bounce, Woken: n.wakeAll})
 	n.relay = n.relayFlow()
 	n.change = change.New(change.Config{Directory: n.directory, Hasher: n.hasher, Queue: n.queue, Clock: n.clock, Staged: n.staged,
 		Keys: func(domain string) error { _, err := n.keys.get(domain, true); return err }})
@@ -189,6 +190,12 @@ func (n *Node) wake(lane int, c queue.Class) {
 	case c == queue.Remote && n.relay != nil:
 		n.relay.Wake(lane)
 	}
+}
+
+// wakeAll tells both workers of a lane that it has work.
+func (n *Node) wakeAll(lane int) {
+	n.wake(lane, queue.Local)
+	n.wake(lane, queue.Remote)
 }
 
 // staged tells the sequencer that audit records wait in a shard.

@@ -9,6 +9,7 @@ package deliver
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/queue"
-	"github.com/mohar-mail/mohar/store/body"
+	"github.com/mohar-mail/mohar/store/kv"
 )
 
 // Limits and times of the workers.
@@ -35,9 +36,12 @@ type Config struct {
 	Mailboxes *mailbox.Store
 	Clock     clock.Clock
 	Log       *slog.Logger
-	Bodies    *body.Bodies
-	Home      Home
-	Hostname  string // ours, for reports
+	// Bounce adds the failure report for recipients of an item to the queue, inside
+	// tx on the item's lane, and gives the lane to wake after the commit; below 0
+	// where nobody is told.
+	Bounce func(ctx context.Context, tx *kv.Tx, it *queue.Item, failed []*queue.Recipient) (lane int, err error)
+	// Woken is told of lanes with new reports.
+	Woken func(lane int)
 }
 
 // Deliver is the flow.
@@ -122,16 +126,28 @@ func (d *Deliver) round(ctx context.Context, lane int) (more bool, err error) {
 
 // finish records the results, with reports about what failed for good.
 func (d *Deliver) finish(ctx context.Context, results []queue.Result, items map[queue.ItemID]*queue.Item, failed map[queue.ItemID][]*queue.Recipient) error {
-	with, list, err := d.bounces(ctx, items, failed)
-	if err == nil {
-		err = d.cfg.Queue.Finish(ctx, results, with)
+	if len(failed) == 0 {
+		return d.cfg.Queue.Finish(ctx, results, nil)
 	}
-	for _, b := range list {
-		if err != nil {
-			b.staged.Discard(ctx)
-			continue
+	woken := -1
+	err := d.cfg.Queue.Finish(ctx, results, func(tx *kv.Tx, kept []queue.Result) error {
+		for id, rcpts := range failed {
+			rcpts = slices.DeleteFunc(slices.Clone(rcpts), func(r *queue.Recipient) bool {
+				return !slices.ContainsFunc(kept, func(k queue.Result) bool { return k.Lease.Item == id && k.Lease.N == r.N })
+			})
+			if len(rcpts) == 0 {
+				continue
+			}
+			lane, err := d.cfg.Bounce(ctx, tx, items[id], rcpts)
+			if err != nil {
+				return err
+			}
+			woken = max(woken, lane)
 		}
-		d.cfg.Queue.Woken(b.item.ID, []queue.Recipient{b.to})
+		return nil
+	})
+	if err == nil && woken >= 0 {
+		d.cfg.Woken(woken)
 	}
 	return err
 }

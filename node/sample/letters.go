@@ -260,6 +260,9 @@ func (s *letters) distribute() {
 			continue
 		}
 		for _, p := range l.readers {
+			if p.Disabled {
+				continue // LIF-05: a closed account gets no mail
+			}
 			c := copyOf{letter: l, owner: p, role: mailbox.RoleInbox, trace: l.Report == nil, received: l.at.Add(arrival)}
 			c.mark(answered[l][p])
 			s.copies = append(s.copies, c)

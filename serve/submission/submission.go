@@ -10,6 +10,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"slices"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
@@ -85,9 +86,26 @@ func (s *session) Data(ctx context.Context, env *mohar.Envelope, r io.Reader) (s
 	id, err := s.b.Submit.Send(ctx, &submit.Submission{Sender: s.who, Door: mohar.DoorSubmission, Remote: s.conn.RemoteIP(),
 		Helo: s.conn.Helo, Protocol: s.conn.Protocol(env.SMTPUTF8), Envelope: *env, Content: content})
 	if err != nil {
-		return smtpserver.Accepted{}, err
+		return smtpserver.Accepted{}, s.inTheirLanguage(env, err)
 	}
 	return smtpserver.Accepted{Text: "queued as " + id.String()}, nil
+}
+
+// inTheirLanguage gives a refusal by policy the words of the sender's language.
+// A reply may hold other than ASCII only in a transaction with SMTPUTF8, RFC 6531
+// section 3.7.4.
+func (s *session) inTheirLanguage(env *mohar.Envelope, err error) error {
+	d := fault.DecisionOf(err)
+	if d == nil || !env.SMTPUTF8 || s.who.Lang == "" {
+		return err
+	}
+	own := *d
+	own.Reasons = slices.Clone(d.Reasons)
+	for i := range own.Reasons {
+		r := &own.Reasons[i]
+		r.What.En, r.Advice.En = r.What.In(s.who.Lang), r.Advice.In(s.who.Lang)
+	}
+	return fault.Refusal("submission.Data", &own)
 }
 
 func (s *session) Reset()  {}
