@@ -1,0 +1,523 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	mrand "math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	mohar "github.com/mohar-mail/mohar"
+	"github.com/mohar-mail/mohar/audit"
+	"github.com/mohar-mail/mohar/base/clock"
+	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/flow/deliver"
+	"github.com/mohar-mail/mohar/flow/reclaim"
+	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/queue"
+	"github.com/mohar-mail/mohar/store/blob/memblob"
+	"github.com/mohar-mail/mohar/store/body"
+	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/store/kv/memkv"
+	"github.com/mohar-mail/mohar/wire/tlog"
+)
+
+const lanes = 3
+
+var residents = []mohar.AccountID{"asha", "binu", "chandra", "devi"}
+
+// town is an installation in memory without its flows.
+type town struct {
+	*testing.T
+	*Node
+	clock   *clock.Fake
+	blobs   *memblob.Store
+	reclaim *reclaim.Reclaim
+	rnd     *mrand.Rand
+	letters int
+	records map[kv.Shard]bool // shards that stage audit records
+}
+
+func newTown(t *testing.T, seed uint64) *town {
+	t.Helper()
+	w := &town{T: t, clock: clock.NewFake(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)), blobs: memblob.New(),
+		rnd: mrand.New(mrand.NewPCG(seed, 1)), records: map[kv.Shard]bool{}}
+	store := kv.NewStore(memkv.New())
+	bodies := body.New(store, w.blobs, body.Config{HotLimit: 2000})
+	w.Node = &Node{eng: &engines{kv: store, bodies: bodies}}
+	w.boxes = mailbox.New(mailbox.Config{KV: store, Bodies: bodies, Clock: w.clock})
+	w.queue = queue.New(queue.Config{KV: store, Bodies: bodies, Clock: w.clock, Lanes: lanes})
+	w.auditLog = audit.NewLog(store, audit.DefaultLog)
+	private, public, err := tlog.GenerateKey(rand.Reader, "mail.rajya.example")
+	w.must(err)
+	w.public = public
+	w.sequencer, err = audit.NewSequencer(audit.Config{Store: store, Private: private, Clock: w.clock})
+	w.must(err)
+	w.reclaim = reclaim.New(reclaim.Config{KV: store, Bodies: bodies, Mailboxes: w.boxes, Queue: w.queue, Clock: w.clock})
+	return w
+}
+
+func (w *town) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *town) problems() []string {
+	w.Helper()
+	got, err := w.Check(w.Context(), nil)
+	w.must(err)
+	return got
+}
+
+// stage makes a letter, now and then one for the blob store.
+func (w *town) stage() (*body.Staged, mailbox.Content) {
+	w.Helper()
+	w.letters++
+	text := fmt.Sprintf("Subject: letter\r\nMessage-ID: <%d@x>\r\n\r\nnamaste\r\n", w.letters)
+	if w.rnd.IntN(4) == 0 {
+		text += strings.Repeat(text, 50)
+	}
+	wr := w.boxes.Bodies().Writer(w.Context())
+	_, err := wr.Write([]byte(text))
+	w.must(err)
+	st, err := wr.Finish()
+	w.must(err)
+	c, err := mailbox.Parse([]byte(text))
+	w.must(err)
+	return st, c
+}
+
+func (w *town) promise(remote bool, to ...mohar.AccountID) *queue.Item {
+	w.Helper()
+	st, c := w.stage()
+	it := &queue.Item{ID: w.queue.NewID(), From: "a@example.org", Index: c.Index}
+	var rcpts []queue.Recipient
+	for _, a := range to {
+		rcpts = append(rcpts, queue.Recipient{Address: string(a) + "@rajya.example", Account: a, Class: queue.Local})
+	}
+	if remote || len(to) == 0 {
+		rcpts = append(rcpts, queue.Recipient{Address: "x@gmail.com", Domain: "gmail.com", Class: queue.Remote})
+	}
+	w.must(w.queue.Promise(w.Context(), it, rcpts, st, func(tx *kv.Tx) error {
+		w.records[tx.Shard()] = true
+		return audit.Stage(tx, audit.Record{Time: w.clock.Now(), Kind: "receive", Object: it.ID.String()})
+	}))
+	return it
+}
+
+// work leases what is due in a lane and delivers it. With crash the results do
+// not come back to the queue, and the leases run out.
+func (w *town) work(lane int, c queue.Class, crash bool) {
+	w.Helper()
+	leases, _, err := w.queue.Lease(w.Context(), lane, c, 1+w.rnd.IntN(4))
+	w.must(err)
+	items, rcpts, err := w.queue.Load(w.Context(), leases)
+	w.must(err)
+	var results []queue.Result
+	for i, r := range rcpts {
+		res := queue.Result{Lease: leases[i]}
+		switch {
+		case r.Account == "":
+			if w.rnd.IntN(3) == 0 {
+				res.Retry, res.Last = w.clock.Now().Add(time.Minute), "451 later"
+			}
+		case w.rnd.IntN(8) == 0: // refused for good; the hold comes back to the queue
+			e, err := w.delivered(r)
+			w.must(err)
+			res.Taken = e != 0
+		default:
+			w.add(items[r.Item], r)
+			res.Taken = true
+		}
+		results = append(results, res)
+	}
+	if crash {
+		w.clock.Advance(queue.LeaseTime + time.Second)
+		return
+	}
+	w.must(w.queue.Finish(w.Context(), results, nil))
+}
+
+func (w *town) delivered(r *queue.Recipient) (e mailbox.EmailID, err error) {
+	err = w.boxes.View(w.Context(), r.Account, func(rd *mailbox.Reader) (err error) {
+		e, err = rd.Delivered(deliver.DeliveryID(r))
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		err = nil
+	}
+	return e, err
+}
+
+func (w *town) add(it *queue.Item, r *queue.Recipient) {
+	w.Helper()
+	content, err := mailbox.ContentOf(it.Index)
+	w.must(err)
+	w.must(w.boxes.Update(w.Context(), r.Account, func(u *mailbox.Writer) error {
+		_, err := u.Add(mailbox.Addition{Mailboxes: []mailbox.ID{1}, Received: it.Created, Size: it.Size,
+			Content: content, Body: it.Body, Item: deliver.DeliveryID(r)})
+		return err
+	}))
+}
+
+// tidy does one random thing that a person does in a mailbox.
+func (w *town) tidy(a mohar.AccountID) {
+	w.Helper()
+	var st *body.Staged
+	var c mailbox.Content
+	what := w.rnd.IntN(6)
+	if what == 0 {
+		st, c = w.stage()
+	}
+	from, to := mailbox.ID(1+w.rnd.IntN(6)), mailbox.ID(1+w.rnd.IntN(6))
+	pick := w.rnd.Perm(12)
+	w.must(w.boxes.Update(w.Context(), a, func(u *mailbox.Writer) (err error) {
+		var uids []uint32
+		if err = u.Entries(from, 1, 1<<32-1, func(e *mailbox.Entry) bool { uids = append(uids, e.UID); return true }); err != nil {
+			return err
+		}
+		var some []uint32
+		for _, i := range pick[:4] {
+			if i < len(uids) {
+				some = append(some, uids[i])
+			}
+		}
+		switch what {
+		case 0:
+			_, err = u.Add(mailbox.Addition{Mailboxes: slices.Compact([]mailbox.ID{from, to}), Received: w.clock.Now(), Size: st.Size, Content: c, Staged: st})
+		case 1:
+			_, err = u.Copy(from, some, to)
+		case 2:
+			_, err = u.Move(from, some, to)
+		case 3, 4:
+			_, err = u.Expunge(from, some)
+		default:
+			for _, uid := range some[:min(1, len(some))] {
+				e, err := u.Entry(from, uid)
+				if err != nil {
+					return err
+				}
+				if err := u.Destroy(e.Email); err != nil {
+					return err
+				}
+			}
+		}
+		return err
+	}))
+}
+
+// anyItem gives one message of the queue, nil when it is empty.
+func (w *town) anyItem() *queue.Message {
+	var all []*queue.Message
+	w.must(w.queue.List(w.Context(), func(m *queue.Message) bool { all = append(all, m); return true }))
+	if len(all) == 0 {
+		return nil
+	}
+	return all[w.rnd.IntN(len(all))]
+}
+
+// administer does one random thing to a message of the queue.
+func (w *town) administer() {
+	w.Helper()
+	m := w.anyItem()
+	if m == nil {
+		return
+	}
+	switch w.rnd.IntN(4) {
+	case 0:
+		w.must(w.queue.Hold(w.Context(), m.Item.ID, "for a second person", nil))
+	case 1:
+		w.must(w.queue.Release(w.Context(), m.Item.ID, nil))
+	case 2:
+		w.must(w.queue.Retry(w.Context(), m.Item.ID, nil))
+	case 3:
+		for _, r := range m.Recipients {
+			if r.Account == "" {
+				continue
+			}
+			if e, err := w.delivered(r); err != nil || e != 0 {
+				w.must(err)
+				return // a dropped delivery that a mailbox has taken is the queue's to tell apart
+			}
+		}
+		w.must(w.queue.Drop(w.Context(), m.Item.ID, nil))
+	}
+}
+
+func (w *town) step() {
+	w.Helper()
+	w.clock.Advance(time.Second)
+	switch k := w.rnd.IntN(20); {
+	case k < 4:
+		n := w.rnd.IntN(len(residents) + 1)
+		var to []mohar.AccountID
+		for _, i := range w.rnd.Perm(len(residents))[:n] {
+			to = append(to, residents[i])
+		}
+		w.promise(w.rnd.IntN(3) == 0, to...)
+	case k < 8:
+		w.work(w.rnd.IntN(lanes), queue.Local, w.rnd.IntN(4) == 0)
+	case k < 9:
+		w.work(w.rnd.IntN(lanes), queue.Remote, w.rnd.IntN(4) == 0)
+	case k < 16:
+		w.tidy(residents[w.rnd.IntN(len(residents))])
+	case k < 17:
+		w.must(w.reclaim.Apply(w.Context(), residents[w.rnd.IntN(len(residents))]))
+	case k < 18:
+		w.must(w.sequencer.Drain(w.Context(), queue.Lane(w.rnd.IntN(lanes))))
+	case k < 19:
+		w.clock.Advance(time.Duration(w.rnd.IntN(3)) * 24 * time.Hour)
+		w.must(w.reclaim.Purge(w.Context()))
+	default:
+		w.administer()
+	}
+}
+
+// TestEverythingAddsUp does random things to queue and mailboxes; the check is
+// clean all the time, and when everything has been deleted no content is left.
+func TestEverythingAddsUp(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t, seed)
+			for i := range 200 {
+				w.step()
+				if i%20 != 0 {
+					continue
+				}
+				if got := w.problems(); len(got) > 0 {
+					t.Fatalf("after %d steps:\n%s", i+1, strings.Join(got, "\n"))
+				}
+			}
+			w.end()
+		})
+	}
+}
+
+// end deletes everything and looks for what is left.
+func (w *town) end() {
+	w.Helper()
+	for {
+		for range 5 { // until every delivery has been tried and is known
+			w.clock.Advance(queue.LeaseTime + time.Second)
+			for lane := range lanes {
+				for range 200 {
+					w.work(lane, queue.Local, false)
+				}
+			}
+		}
+		m := w.anyItem()
+		if m == nil {
+			break
+		}
+		w.must(w.queue.Release(w.Context(), m.Item.ID, nil))
+		if !slices.ContainsFunc(m.Recipients, func(r *queue.Recipient) bool { return r.Account != "" }) {
+			w.must(w.queue.Drop(w.Context(), m.Item.ID, nil))
+		}
+	}
+	for _, a := range residents {
+		w.must(w.boxes.Update(w.Context(), a, func(u *mailbox.Writer) error {
+			var ids []mailbox.EmailID
+			if err := u.EachEmail(0, func(e *mailbox.Email) bool { ids = append(ids, e.ID); return true }); err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := u.Destroy(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	}
+	w.must(w.reclaim.Everything(w.Context()))
+	if got := w.problems(); len(got) > 0 {
+		w.Fatalf("at the end:\n%s", strings.Join(got, "\n"))
+	}
+	w.clock.Advance(reclaim.MarkerAge + time.Second)
+	w.must(w.reclaim.Purge(w.Context()))
+	shards, err := w.eng.kv.DB().Shards(w.Context(), "", 100)
+	w.must(err)
+	if len(shards) < lanes+len(residents) {
+		w.Fatalf("only %v", shards)
+	}
+	for _, s := range shards {
+		w.must(w.eng.kv.View(w.Context(), s, func(r kv.Reader) error {
+			for _, prefix := range []string{"b/", "br/", "X", "D", "S", "N"} {
+				n := 0
+				if err := r.Scan(kv.PrefixRange([]byte(prefix)), func(_, _ []byte) bool { n++; return true }); err != nil {
+					return err
+				}
+				if n > 0 {
+					w.Errorf("%d rows %q are left in %s", n, prefix, s)
+				}
+			}
+			return nil
+		}))
+	}
+	if n := w.blobs.Len(); n > 0 {
+		w.Errorf("%d large contents are left", n)
+	}
+}
+
+// put writes a row behind the back of its owner; nil deletes it.
+func (w *town) put(s kv.Shard, key string, value []byte) {
+	w.Helper()
+	w.must(w.eng.kv.Update(w.Context(), s, func(tx *kv.Tx) error {
+		if value == nil {
+			tx.Delete([]byte(key))
+		} else {
+			tx.Put([]byte(key), value)
+		}
+		return nil
+	}))
+}
+
+// row gives the first row under a prefix.
+func (w *town) row(s kv.Shard, prefix string) (key string, value []byte) {
+	w.Helper()
+	w.must(w.eng.kv.View(w.Context(), s, func(r kv.Reader) error {
+		return r.Scan(kv.PrefixRange([]byte(prefix)), func(k, v []byte) bool { key, value = string(k), bytes.Clone(v); return false })
+	}))
+	if key == "" {
+		w.Fatalf("no row %q in %s", prefix, s)
+	}
+	return key, value
+}
+
+// TestDamageIsFound plants one damage each time.
+func TestDamageIsFound(t *testing.T) {
+	t.Parallel()
+	const a = kv.Shard("a/asha")
+	for _, tt := range []struct {
+		name   string
+		damage func(w *town, lane kv.Shard)
+		want   string
+	}{
+		{"email gone", func(w *town, _ kv.Shard) { k, _ := w.row(a, "E"); w.put(a, k, nil) }, "account asha: "},
+		{"email unreadable", func(w *town, _ kv.Shard) { k, _ := w.row(a, "E"); w.put(a, k, []byte("x")) }, "account asha: a row cannot be read"},
+		{"content gone", func(w *town, l kv.Shard) { k, _ := w.row(l, "b/"); w.put(l, k, nil) }, "content row is missing"},
+		{"content changed", func(w *town, l kv.Shard) { k, v := w.row(l, "b/"); v[len(v)-1] ^= 1; w.put(l, k, v) }, "body "},
+		{"count gone", func(w *town, l kv.Shard) { k, _ := w.row(l, "br/"); w.put(l, k, nil) }, "count of references is missing"},
+		{"count too high", func(w *town, l kv.Shard) { k, v := w.row(l, "br/"); v[0]++; w.put(l, k, v) }, "references are counted, and there are"},
+		{"count too low", func(w *town, l kv.Shard) { k, v := w.row(l, "br/"); v[0]--; w.put(l, k, v) }, "references are counted, and there are"},
+		{"body of nobody", func(w *town, l kv.Shard) {
+			st, _ := w.stage()
+			w.must(w.eng.kv.Update(w.Context(), l, func(tx *kv.Tx) error { w.eng.bodies.Add(tx, st, 1); return nil }))
+		}, "1 references are counted, and nothing refers to it"},
+		{"release lost", func(w *town, _ kv.Shard) {
+			w.must(w.boxes.Update(w.Context(), "binu", func(u *mailbox.Writer) error { return u.Destroy(1) }))
+			k, _ := w.row("a/binu", "X")
+			w.put("a/binu", k, nil)
+		}, "references are counted, and there are"},
+		{"release unreadable", func(w *town, _ kv.Shard) { w.put(a, "X\x00\x00\x00\x00\x00\x00\x00\x01", []byte("x")) }, "account asha: release 1 of a body cannot be read"},
+		{"item gone", func(w *town, l kv.Shard) { k, _ := w.row(l, "M"); w.put(l, k, nil) }, "which is not there"},
+		{"item unreadable", func(w *town, l kv.Shard) { k, _ := w.row(l, "M"); w.put(l, k, []byte("x")) }, "cannot be read"},
+		{"recipient gone", func(w *town, l kv.Shard) { k, _ := w.row(l, "R"); w.put(l, k, nil) }, "has no recipient left"},
+		{"recipient gone, row left", func(w *town, l kv.Shard) { k, _ := w.row(l, "R"); w.put(l, k, nil) }, "does not exist"},
+		{"never due", func(w *town, l kv.Shard) { k, _ := w.row(l, "N"); w.put(l, k, nil) }, "is never due"},
+		{"due twice", func(w *town, l kv.Shard) { k, v := w.row(l, "N"); w.put(l, k[:9]+"\x01"+k[10:], v) }, "is due more than once"},
+		{"due in another class", func(w *town, l kv.Shard) {
+			k, v := w.row(l, "N")
+			w.put(l, k, nil)
+			w.put(l, "NH"+k[2:], v)
+		}, "is of class R and due as H"},
+		{"due for another", func(w *town, l kv.Shard) { k, _ := w.row(l, "N"); w.put(l, k, []byte("x.example")) }, `due for "x.example"`},
+		{"lane of nobody", func(w *town, l kv.Shard) {
+			k, v := w.row(l, "M")
+			w.put(queue.Lane(200), k, v)
+		}, "no worker serves"},
+		{"entry changed", func(w *town, _ kv.Shard) { w.change("log", "e/", "receive", "receivE") }, "not those for which the checkpoint"},
+		{"entry gone", func(w *town, _ kv.Shard) { k, _ := w.row("log", "e/"); w.put("log", k, nil) }, "audit log: "},
+		{"tile changed", func(w *town, _ kv.Shard) { k, v := w.row("log", "t/"); v[0] ^= 1; w.put("log", k, v) }, "is not that of the entries"},
+		{"log of another key", func(w *town, _ kv.Shard) {
+			_, public, err := tlog.GenerateKey(rand.Reader, "mail.rajya.example")
+			w.must(err)
+			w.public = public
+		}, "not signed with our key"},
+		{"checkpoint gone", func(w *town, _ kv.Shard) { w.put("log", "k", nil) }, "no checkpoint"},
+		{"cursor behind", func(w *town, _ kv.Shard) { k, v := w.row("log", "c/"); v[7]--; w.put("log", k, v) }, "its cursor is at"},
+		{"cursor ahead", func(w *town, _ kv.Shard) { k, v := w.row("log", "c/"); v[7] = 77; w.put("log", k, v) }, "records were ever given"},
+		{"record lost", func(w *town, l kv.Shard) {
+			w.must(w.eng.kv.Update(w.Context(), l, func(tx *kv.Tx) error {
+				return audit.Stage(tx, audit.Record{Time: w.clock.Now(), Kind: "test"})
+			}))
+			k, _ := w.row(l, "o/")
+			w.put(l, k, nil)
+		}, "are missing"},
+		{"record number lost", func(w *town, l kv.Shard) { w.put(l, "o#", binary.BigEndian.AppendUint64(nil, 9)) }, "are missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t, 1)
+			it := w.promise(true, "asha", "binu")
+			lane := queue.LaneOf(it.ID)
+			for range 3 {
+				w.work(int(it.ID[6]), queue.Local, false)
+			}
+			w.must(w.sequencer.Drain(t.Context(), lane))
+			if got := w.problems(); len(got) > 0 {
+				t.Fatalf("before: %q", got)
+			}
+			tt.damage(w, lane)
+			got := w.problems()
+			if !slices.ContainsFunc(got, func(p string) bool { return strings.Contains(p, tt.want) }) {
+				t.Errorf("got %q, want one with %q", got, tt.want)
+			}
+			t.Log(strings.Join(got, "\n"))
+		})
+	}
+}
+
+// change replaces text in the first row under a prefix.
+func (w *town) change(s kv.Shard, prefix, old, to string) {
+	w.Helper()
+	k, v := w.row(s, prefix)
+	if !bytes.Contains(v, []byte(old)) {
+		w.Fatalf("%q is not in %q", old, v)
+	}
+	w.put(s, k, bytes.Replace(v, []byte(old), []byte(to), 1))
+}
+
+// TestCheckWhileMailFlows: what moves while it is counted is no problem.
+func TestCheckWhileMailFlows(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 5)
+	for range 30 {
+		w.step()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	type answer struct {
+		problems []string
+		err      error
+	}
+	done := make(chan answer)
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			got, err := w.Check(context.WithoutCancel(ctx), nil)
+			done <- answer{got, err}
+		}
+	}()
+	for checks := 0; checks < 5; {
+		select {
+		case a := <-done:
+			checks++
+			if len(a.problems) > 0 || a.err != nil {
+				t.Errorf("%q, %v", a.problems, a.err)
+			}
+		default:
+			w.step()
+		}
+	}
+	stop()
+	for range done { // until the goroutine has ended
+	}
+}
