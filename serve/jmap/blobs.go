@@ -14,6 +14,7 @@ import (
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	"github.com/mohar-mail/mohar/store/blob"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/kv"
@@ -28,11 +29,6 @@ import (
 // message.
 
 func messageBlob(e mailbox.EmailID) string { return "B" + e.String() }
-
-// partBlob names a part of the message whose blob path is base.
-func partBlob(base, partID string) string {
-	return "P" + base + "-" + strings.ReplaceAll(partID, ".", "_")
-}
 
 // maxNesting bounds the messages within messages that a blob id may name.
 const maxNesting = 10
@@ -56,18 +52,18 @@ func (d *Door) blobContent(ctx context.Context, a mohar.AccountID, id wire.ID) (
 		return nil, err
 	}
 	if partID == "" {
-		return m.read(0, MaxMessage+1)
+		return m.Read(0, MaxMessage+1)
 	}
-	p := findPart(m.index.Root, partID)
+	p := message.FindPart(m.Index.Root, partID)
 	if p == nil {
 		return nil, errNoBlob()
 	}
-	return m.decoded(p, MaxMessage)
+	return m.Decoded(p, MaxMessage)
 }
 
 // blobMessage finds the message that a blob id names or lies in; partID is ""
 // for the message itself.
-func (d *Door) blobMessage(ctx context.Context, a mohar.AccountID, id wire.ID) (m *message, partID string, err error) {
+func (d *Door) blobMessage(ctx context.Context, a mohar.AccountID, id wire.ID) (m *message.Message, partID string, err error) {
 	if len(id) < 2 || !id.Valid() {
 		return nil, "", errNoBlob()
 	}
@@ -84,13 +80,13 @@ func (d *Door) blobMessage(ctx context.Context, a mohar.AccountID, id wire.ID) (
 	return nil, "", errNoBlob()
 }
 
-func (d *Door) blobPart(ctx context.Context, a mohar.AccountID, path []string) (m *message, partID string, err error) {
+func (d *Door) blobPart(ctx context.Context, a mohar.AccountID, path []string) (m *message.Message, partID string, err error) {
 	if len(path) < 2 || len(path) > maxNesting {
 		return nil, "", errNoBlob()
 	}
 	if strings.HasPrefix(path[0], "U") {
 		if m, err = d.blobUpload(ctx, a, path[0]); err == nil {
-			err = m.parse()
+			err = parse(m)
 		}
 	} else {
 		m, err = d.blobEmail(ctx, a, path[0], true)
@@ -103,39 +99,30 @@ func (d *Door) blobPart(ctx context.Context, a mohar.AccountID, path []string) (
 		if i == len(path)-2 {
 			break
 		}
-		p := findPart(m.index.Root, partID)
+		p := message.FindPart(m.Index.Root, partID)
 		if p == nil {
 			return nil, "", errNoBlob()
 		}
-		content, err := m.decoded(p, MaxMessage)
+		content, err := m.Decoded(p, MaxMessage)
 		if err != nil {
 			return nil, "", err
 		}
-		m = messageOf(content, m.blob+"-"+step)
+		m = message.Of(content, m.Blob+"-"+step)
 	}
 	return m, partID, nil
 }
 
 // parse gives a message that came without its tree one.
-func (m *message) parse() error {
-	content, err := m.read(0, MaxMessage+1)
+func parse(m *message.Message) error {
+	content, err := m.Read(0, MaxMessage+1)
 	if err != nil {
 		return err
 	}
-	m.index = &mime.Parse(content).Index
+	m.Index = &mime.Parse(content).Index
 	return nil
 }
 
-// messageOf is a message in memory.
-func messageOf(content []byte, base string) *message {
-	return &message{index: &mime.Parse(content).Index, blob: base, read: func(off, n int64) ([]byte, error) {
-		size := int64(len(content))
-		off = min(off, size)
-		return content[off : off+min(n, size-off)], nil
-	}}
-}
-
-func (d *Door) blobEmail(ctx context.Context, a mohar.AccountID, id string, tree bool) (*message, error) {
+func (d *Door) blobEmail(ctx context.Context, a mohar.AccountID, id string, tree bool) (*message.Message, error) {
 	eid, err := mailbox.ParseEmailID(id)
 	if err != nil {
 		return nil, errNoBlob()
@@ -151,7 +138,7 @@ func (d *Door) blobEmail(ctx context.Context, a mohar.AccountID, id string, tree
 	return d.stored(ctx, e, tree)
 }
 
-func (d *Door) blobUpload(ctx context.Context, a mohar.AccountID, id string) (*message, error) {
+func (d *Door) blobUpload(ctx context.Context, a mohar.AccountID, id string) (*message.Message, error) {
 	var u upload
 	err := d.view(ctx, a, func(r *mailbox.Reader) error {
 		data, err := r.KV().Get(keyUpload(id))
@@ -166,7 +153,7 @@ func (d *Door) blobUpload(ctx context.Context, a mohar.AccountID, id string) (*m
 	if err != nil {
 		return nil, err
 	}
-	return &message{blob: id, read: func(off, n int64) ([]byte, error) {
+	return &message.Message{Blob: id, Read: func(off, n int64) ([]byte, error) {
 		return d.cfg.Mail.Bodies().ReadRange(ctx, u.Body, off, n)
 	}}, nil
 }

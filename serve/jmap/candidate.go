@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
+	"github.com/mohar-mail/mohar/serve/jmap/search"
 	"github.com/mohar-mail/mohar/wire/mime"
 )
 
@@ -19,7 +21,7 @@ type candidate struct {
 	keywords []string
 	boxes    []mailbox.ID
 
-	search *search
+	search *run
 	// From here on filled when a tier needs it.
 	email *mailbox.Email
 	index *mime.Index
@@ -28,8 +30,8 @@ type candidate struct {
 	keys  sortKeys
 }
 
-// search is one run of a query.
-type search struct {
+// run is one run of a query.
+type run struct {
 	ctx     context.Context
 	d       *Door
 	r       *mailbox.Reader
@@ -42,7 +44,7 @@ type search struct {
 const loadBatch = 256
 
 // candidates lists what the plan could match, without judging it yet.
-func (s *search) candidates() ([]*candidate, error) {
+func (s *run) candidates() ([]*candidate, error) {
 	boxes, err := s.r.Mailboxes()
 	if err != nil || s.plan.nowhere {
 		return nil, err
@@ -98,7 +100,7 @@ func (c *candidate) inThread(has func(mailbox.Flags, []string) bool) (with, with
 }
 
 // matches gives the candidates that the plan accepts.
-func (s *search) matches() ([]*candidate, error) {
+func (s *run) matches() ([]*candidate, error) {
 	all, err := s.candidates()
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (s *search) matches() ([]*candidate, error) {
 }
 
 // load reads rows and summaries of emails.
-func (s *search) load(list []*candidate) error {
+func (s *run) load(list []*candidate) error {
 	for len(list) > 0 {
 		n := min(len(list), loadBatch)
 		var ids []mailbox.EmailID
@@ -177,7 +179,7 @@ func (s *search) load(list []*candidate) error {
 func (c *candidate) headText() string {
 	if c.head == nil {
 		e := c.index.Envelope()
-		s := fold(strings.Join([]string{textForm(e.Subject), addressText(e.From), addressText(e.To), addressText(e.Cc),
+		s := search.Fold(strings.Join([]string{message.Text(e.Subject), addressText(e.From), addressText(e.To), addressText(e.Cc),
 			addressText(e.Bcc), c.index.Preview}, "\n"))
 		c.head = &s
 	}
@@ -190,7 +192,7 @@ const maxPartText = 1 << 20
 // bodyText gives the readable text of all parts, folded.
 func (c *candidate) bodyText() string {
 	if c.body == nil {
-		s := fold(c.plainText())
+		s := search.Fold(c.plainText())
 		c.body = &s
 	}
 	return *c.body
@@ -212,7 +214,7 @@ func (c *candidate) plainText() string {
 		if len(p.Children) > 0 || p.Type != "text" {
 			return
 		}
-		data, err := m.decoded(p, maxPartText)
+		data, err := m.Decoded(p, maxPartText)
 		if err != nil {
 			c.search.fail(err)
 			return
@@ -224,7 +226,7 @@ func (c *candidate) plainText() string {
 		b.WriteString(text)
 		b.WriteByte('\n')
 	}
-	walk(m.index.Root)
+	walk(m.Index.Root)
 	return strings.TrimSpace(b.String())
 }
 
@@ -235,20 +237,20 @@ func (c *candidate) headerMatches(name string, words []string) bool {
 		c.search.fail(err)
 		return false
 	}
-	h, err := m.header(m.index.Root)
+	h, err := m.Header(m.Index.Root)
 	if err != nil {
 		c.search.fail(err)
 		return false
 	}
 	for f := range h.Fields() {
-		if f.Is(name) && hasAll(fold(textForm(f.Text())), words) {
+		if f.Is(name) && search.HasAll(search.Fold(message.Text(f.Text())), words) {
 			return true
 		}
 	}
 	return false
 }
 
-func (s *search) fail(err error) {
+func (s *run) fail(err error) {
 	if s.err == nil {
 		s.err = err
 	}

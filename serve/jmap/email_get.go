@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 	"github.com/mohar-mail/mohar/wire/mime"
@@ -15,7 +16,7 @@ func (d *Door) emailGet(ctx context.Context, c *jmapserver.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := readView(c.Args, g.Properties, g.Every, true)
+	v, err := message.ReadView(c.Args, g.Properties, g.Every, true)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +48,8 @@ func (d *Door) emailGet(ctx context.Context, c *jmapserver.Call) (any, error) {
 	// slow blob store should not hold a snapshot open.
 	for i, e := range emails {
 		o := map[string]any{"id": e.ID.String()}
-		v.showMeta(o, e, entries[i])
-		if err := v.showStored(ctx, d, o, e); err != nil {
+		showMeta(v.Props, o, e, entries[i])
+		if err := d.showStored(ctx, v, o, e); err != nil {
 			return nil, err
 		}
 		resp.List = append(resp.List, o)
@@ -83,21 +84,21 @@ func readEmails(r *mailbox.Reader, ids []wire.ID, resp *wire.GetResponse) ([]*ma
 }
 
 // showStored fills o with what the view asks of a stored message.
-func (v *view) showStored(ctx context.Context, d *Door, o map[string]any, e *mailbox.Email) error {
-	if !v.needHeaders && len(v.props) == 0 {
+func (d *Door) showStored(ctx context.Context, v *message.View, o map[string]any, e *mailbox.Email) error {
+	if !v.NeedHeaders && len(v.Props) == 0 {
 		return nil
 	}
-	m, err := d.stored(ctx, e, v.needTree || v.needHeaders)
+	m, err := d.stored(ctx, e, v.NeedTree || v.NeedHeaders)
 	if err != nil {
 		return err
 	}
-	return v.show(o, m)
+	return v.Show(o, m)
 }
 
 // stored gives a stored email as a message, with its tree and offsets or only
 // the summary. A header with repeated fields always comes with its offsets,
 // because the summary does not say which field is the last.
-func (d *Door) stored(ctx context.Context, e *mailbox.Email, tree bool) (*message, error) {
+func (d *Door) stored(ctx context.Context, e *mailbox.Email, tree bool) (*message.Message, error) {
 	idx, err := mime.DecodeSummary(e.Index)
 	if err == nil && (tree || idx.Defects&mime.DefectDuplicate != 0) {
 		idx, err = mime.DecodeIndex(e.Index)
@@ -105,7 +106,7 @@ func (d *Door) stored(ctx context.Context, e *mailbox.Email, tree bool) (*messag
 	if err != nil {
 		return nil, err
 	}
-	return &message{index: idx, blob: e.ID.String(), read: func(off, n int64) ([]byte, error) {
+	return &message.Message{Index: idx, Blob: e.ID.String(), Read: func(off, n int64) ([]byte, error) {
 		return d.cfg.Mail.Bodies().ReadRange(ctx, e.Body, off, n)
 	}}, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
+	"github.com/mohar-mail/mohar/wire/addr"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 	"github.com/mohar-mail/mohar/wire/mime"
@@ -97,7 +99,7 @@ func (d *Door) importEmail(ctx context.Context, c *jmapserver.Call, raw json.Raw
 	if err != nil {
 		return nil, err
 	}
-	if err := recordError(a); err != nil {
+	if err := message.RecordError(a); err != nil {
 		return nil, err
 	}
 	content, err := d.blobContent(ctx, c.Principal.Account, blobID)
@@ -164,7 +166,7 @@ func (d *Door) emailParse(ctx context.Context, c *jmapserver.Call) (any, error) 
 	resp := parseResponse{AccountID: c.Args.ID("accountId")}
 	ids, ok := c.Args.IDs("blobIds")
 	props, given := c.Args.Strings("properties")
-	v, err := readView(c.Args, props, !given, false)
+	v, err := message.ReadView(c.Args, props, !given, false)
 	if err != nil {
 		return nil, err
 	}
@@ -186,13 +188,13 @@ func (d *Door) emailParse(ctx context.Context, c *jmapserver.Call) (any, error) 
 		if err != nil {
 			return nil, err
 		}
-		m := messageOf(content, blobBase(id))
-		if !isMessage(&mime.Message{Content: content, Index: *m.index}) {
+		m := message.Of(content, blobBase(id))
+		if !isMessage(&mime.Message{Content: content, Index: *m.Index}) {
 			resp.NotParsable = append(resp.NotParsable, id)
 			continue
 		}
 		o := map[string]any{}
-		for _, p := range v.props {
+		for _, p := range v.Props {
 			switch p {
 			case "blobId":
 				o[p] = id
@@ -202,7 +204,7 @@ func (d *Door) emailParse(ctx context.Context, c *jmapserver.Call) (any, error) 
 				o[p] = nil
 			}
 		}
-		if err := v.show(o, m); err != nil {
+		if err := v.Show(o, m); err != nil {
 			return nil, err
 		}
 		if resp.Parsed == nil {
@@ -219,4 +221,30 @@ func blobBase(id wire.ID) string {
 		return string(id)
 	}
 	return string(id[1:])
+}
+
+// createEmail makes an Email (RFC 8621 section 4.6, create).
+func (d *Door) createEmail(ctx context.Context, c *jmapserver.Call, raw json.RawMessage) (*newEmail, error) {
+	a, err := wire.NewArgs(raw)
+	if err != nil {
+		return nil, err
+	}
+	p, err := d.readNewPlacement(ctx, c, a)
+	if err != nil {
+		return nil, err
+	}
+	received := a.UTCDate("receivedAt")
+	if received.IsZero() {
+		received = d.clock.Now()
+	}
+	domain := "localhost"
+	if m, err := addr.ParseMailbox(c.Principal.Address); err == nil {
+		domain = m.Domain.ASCII
+	}
+	content, err := message.Compose(a, message.Source{Now: d.clock.Now(), Domain: domain, MaxAttachments: MaxAttachments,
+		Blob: func(id wire.ID) ([]byte, error) { return d.blobContent(ctx, c.Principal.Account, id) }})
+	if err != nil {
+		return nil, err
+	}
+	return d.addMessage(ctx, c, content, received, p)
 }

@@ -151,7 +151,7 @@ func byReceipt(r *mailbox.Reader, es *emailSearch, items []item, stop int) (ids 
 
 // run judges and sorts every candidate.
 func (d *Door) run(ctx context.Context, r *mailbox.Reader, es *emailSearch) ([]mailbox.EmailID, error) {
-	s := &search{ctx: ctx, d: d, r: r, plan: es.plan}
+	s := &run{ctx: ctx, d: d, r: r, plan: es.plan}
 	list, err := s.matches()
 	if err != nil {
 		return nil, err

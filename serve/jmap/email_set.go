@@ -6,6 +6,7 @@ import (
 
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 )
@@ -122,7 +123,7 @@ func (d *Door) updateEmail(w *mailbox.Writer, c *jmapserver.Call, ch change) err
 	if err != nil {
 		return err
 	}
-	if err := recordError(a); err != nil {
+	if err := message.RecordError(a); err != nil {
 		return err
 	}
 	if err := w.SetPlaces(e.ID, p.boxes); err != nil {
@@ -135,13 +136,13 @@ func (d *Door) updateEmail(w *mailbox.Writer, c *jmapserver.Call, ch change) err
 // and of the others those that the patch names, to compare with.
 func updatable(e *mailbox.Email, en *mailbox.Entry, p *wire.Patch) map[string]any {
 	o := map[string]any{"id": e.ID.String()}
-	v := &view{props: settableEmail()}
+	props := settableEmail()
 	for _, name := range p.Properties() {
-		if slices.Contains(metaProperties(), name) && !slices.Contains(v.props, name) {
-			v.props = append(v.props, name)
+		if slices.Contains(message.MetaProperties(), name) && !slices.Contains(props, name) {
+			props = append(props, name)
 		}
 	}
-	v.showMeta(o, e, en)
+	showMeta(props, o, e, en)
 	return o
 }
 

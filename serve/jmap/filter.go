@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
+	"github.com/mohar-mail/mohar/serve/jmap/search"
 	"github.com/mohar-mail/mohar/wire/addr"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/mime"
@@ -226,36 +228,36 @@ func (p *plan) threadConditions(a *wire.Args, entry func(func(*candidate) bool))
 func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier) truth)) {
 	for _, name := range []string{"from", "to", "cc", "bcc"} {
 		if s := a.OptString(name); s != nil {
-			words := terms(*s)
+			words := search.Terms(*s)
 			on(tierIndex, func(c *candidate, _ tier) truth {
-				return truthOf(hasAll(fold(addressText(addressesOf(c.index.Envelope(), name))), words))
+				return truthOf(search.HasAll(search.Fold(addressText(message.AddressesOf(c.index.Envelope(), name))), words))
 			})
 		}
 	}
 	if s := a.OptString("subject"); s != nil {
-		words := terms(*s)
+		words := search.Terms(*s)
 		p.text = append(p.text, words...)
 		on(tierIndex, func(c *candidate, _ tier) truth {
-			return truthOf(hasAll(fold(textForm(c.index.Envelope().Subject)), words))
+			return truthOf(search.HasAll(search.Fold(message.Text(c.index.Envelope().Subject)), words))
 		})
 	}
 	if s := a.OptString("text"); s != nil {
-		words := terms(*s)
+		words := search.Terms(*s)
 		p.text, p.partial = append(p.text, words...), true
 		on(tierIndex, func(c *candidate, t tier) truth {
-			if hasAll(c.headText(), words) {
+			if search.HasAll(c.headText(), words) {
 				return yes
 			}
 			if t < tierContent {
 				return unknown
 			}
-			return truthOf(hasAll(c.headText()+"\n"+c.bodyText(), words))
+			return truthOf(search.HasAll(c.headText()+"\n"+c.bodyText(), words))
 		})
 	}
 	if s := a.OptString("body"); s != nil {
-		words := terms(*s)
+		words := search.Terms(*s)
 		p.text, p.partial = append(p.text, words...), true
-		on(tierContent, func(c *candidate, _ tier) truth { return truthOf(hasAll(c.bodyText(), words)) })
+		on(tierContent, func(c *candidate, _ tier) truth { return truthOf(search.HasAll(c.bodyText(), words)) })
 	}
 	if h, ok := a.Strings("header"); ok {
 		if len(h) < 1 || len(h) > 2 {
@@ -266,7 +268,7 @@ func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier)
 		p.partial = true
 		var words []string
 		if len(h) == 2 {
-			words = terms(h[1])
+			words = search.Terms(h[1])
 		}
 		on(tierContent, func(c *candidate, _ tier) truth { return truthOf(c.headerMatches(h[0], words)) })
 	}
@@ -275,7 +277,7 @@ func (p *plan) textConditions(a *wire.Args, on func(tier, func(*candidate, tier)
 // addressText gives the words of an address list.
 func addressText(list []addr.Address) string {
 	var b strings.Builder
-	for _, a := range addressForm(list) {
+	for _, a := range message.AddressForm(list) {
 		if a.Name != nil {
 			b.WriteString(*a.Name)
 			b.WriteByte(' ')

@@ -15,6 +15,7 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	"github.com/mohar-mail/mohar/store/kv"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
@@ -288,7 +289,7 @@ func (i *identity) read(raw json.RawMessage) error {
 		if !ok {
 			continue
 		}
-		list, ok := readAddresses(v)
+		list, ok := message.ReadAddresses(v)
 		if !ok {
 			return wire.BadProperty("These are no addresses.", f.name)
 		}
@@ -307,7 +308,7 @@ func (i *identity) read(raw json.RawMessage) error {
 			return &wire.SetError{Type: wire.SetTooLarge}
 		}
 	}
-	if err := recordError(a); err != nil {
+	if err := message.RecordError(a); err != nil {
 		return err
 	}
 	i.row = row

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/search"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 )
@@ -56,8 +57,8 @@ func boxCondition(f *wire.Filter) (boxTest, error) {
 		})
 	}
 	if a.Has("name") {
-		name := fold(a.String("name"))
-		tests = append(tests, func(m *mailbox.Mailbox) bool { return strings.Contains(fold(m.Name), name) })
+		name := search.Fold(a.String("name"))
+		tests = append(tests, func(m *mailbox.Mailbox) bool { return strings.Contains(search.Fold(m.Name), name) })
 	}
 	if a.Has("role") {
 		role := mailbox.RoleNone
@@ -108,7 +109,7 @@ func boxOrder(sort []wire.Comparator) (func(a, b *mailbox.Mailbox) int, error) {
 		for _, s := range sort {
 			n := 0
 			if s.Property == "name" {
-				n = cmp.Compare(fold(a.Name), fold(b.Name))
+				n = cmp.Compare(search.Fold(a.Name), search.Fold(b.Name))
 			} else {
 				n = cmp.Compare(a.SortOrder, b.SortOrder)
 			}

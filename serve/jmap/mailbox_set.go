@@ -7,6 +7,7 @@ import (
 
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 )
@@ -122,21 +123,11 @@ func readSettings(c *jmapserver.Call, a *wire.Args) (s mailbox.Settings, err err
 	if len(bad) > 0 {
 		return s, wire.BadProperty("These properties are not valid.", bad...)
 	}
-	if err := recordError(a); err != nil {
+	if err := message.RecordError(a); err != nil {
 		return s, err
 	}
 	n := uint32(order)
 	return mailbox.Settings{Name: &name, Parent: &parent, Role: &role, Subscribed: &subscribed, SortOrder: &n}, nil
-}
-
-// recordError turns the mistakes found while reading a record into a SetError.
-func recordError(a *wire.Args) error {
-	err := a.Err()
-	if err == nil {
-		return nil
-	}
-	me := wire.MethodErrorOf(err)
-	return wire.BadProperty(me.Description, me.Arguments...)
 }
 
 // roles are the roles that a client may give. The inbox is there from the

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
+	"github.com/mohar-mail/mohar/serve/jmap/search"
 	"github.com/mohar-mail/mohar/wire/addr"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/mime"
@@ -67,7 +69,7 @@ func newestFirst(a, b *candidate) int {
 
 // sort puts candidates in order. Emails that are equal keep the order of their
 // ids, in the direction of the last comparator.
-func (o *order) sort(s *search, list []*candidate) error {
+func (o *order) sort(s *run, list []*candidate) error {
 	if o.needIndex {
 		if err := s.load(list); err != nil {
 			return err
@@ -75,7 +77,7 @@ func (o *order) sort(s *search, list []*candidate) error {
 		for _, c := range list {
 			e := c.index.Envelope()
 			c.keys = sortKeys{from: firstName(e.From), to: firstName(e.To),
-				subject: fold(mime.BaseSubject(textForm(e.Subject))), sent: sentOf(c.index).Unix()}
+				subject: search.Fold(mime.BaseSubject(message.Text(e.Subject))), sent: e.Sent.Unix()}
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {
@@ -137,11 +139,11 @@ func (o *order) keyword(i int, c *candidate) int {
 // firstName gives name or address of the first of a list, folded.
 func firstName(list []addr.Address) string {
 	for a := range addr.Singles(list) {
-		e := addressOf(a)
+		e := message.AddressOf(a)
 		if e.Name != nil && *e.Name != "" {
-			return fold(*e.Name)
+			return search.Fold(*e.Name)
 		}
-		return fold(e.Email)
+		return search.Fold(e.Email)
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
+	"github.com/mohar-mail/mohar/serve/jmap/message"
 	"github.com/mohar-mail/mohar/wire/addr"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
@@ -121,7 +122,7 @@ func updateSubmission(row *submissionRow, raw json.RawMessage) error {
 	}
 	switch a.String("undoStatus") {
 	case "final":
-		return recordError(a)
+		return message.RecordError(a)
 	case "canceled":
 		return &wire.SetError{Type: "cannotUnsend"}
 	}
@@ -159,7 +160,7 @@ func (d *Door) send(ctx context.Context, c *jmapserver.Call, raw json.RawMessage
 	if err != nil {
 		return nil, err
 	}
-	if err := recordError(a); err != nil {
+	if err := message.RecordError(a); err != nil {
 		return nil, err
 	}
 	list, _, err := d.identities(ctx, c.Principal.Account)
@@ -253,7 +254,7 @@ func checkMessage(m *mime.Message, list []identity) error {
 		bad = append(bad, "sentAt")
 	}
 	for _, f := range []string{"from", "sender", "to", "cc", "bcc"} {
-		for a := range addr.Singles(addressesOf(env, f)) {
+		for a := range addr.Singles(message.AddressesOf(env, f)) {
 			if _, err := a.Mailbox(); err != nil && !slices.Contains(bad, f) {
 				bad = append(bad, f)
 			}

@@ -1,4 +1,4 @@
-package jmap
+package message
 
 import (
 	"encoding/json"
@@ -39,8 +39,8 @@ func (dr *draft) bodyTree() (*mime.Node, error) {
 	if len(dr.body.missing) > 0 {
 		return nil, &wire.SetError{Type: "blobNotFound", Extra: map[string]any{"notFound": dr.body.missing}}
 	}
-	if dr.body.size > MaxAttachments {
-		return nil, &wire.SetError{Type: wire.SetTooLarge, Extra: map[string]any{"maxSize": MaxAttachments}}
+	if dr.body.size > dr.src.MaxAttachments {
+		return nil, &wire.SetError{Type: wire.SetTooLarge, Extra: map[string]any{"maxSize": dr.src.MaxAttachments}}
 	}
 	return root, nil
 }
@@ -207,10 +207,10 @@ func (dr *draft) charset(n *mime.Node, charset string) {
 
 // blob reads a file to attach.
 func (dr *draft) blob(id wire.ID, prop string) []byte {
-	if dr.body.size > MaxAttachments {
+	if dr.body.size > dr.src.MaxAttachments {
 		return nil
 	}
-	data, err := dr.d.blobContent(dr.ctx, dr.c.Principal.Account, id)
+	data, err := dr.src.Blob(id)
 	if fault.Is(err, fault.NotFound) {
 		if !slices.Contains(dr.body.missing, id) {
 			dr.body.missing = append(dr.body.missing, id)

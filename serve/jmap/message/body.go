@@ -1,4 +1,4 @@
-package jmap
+package message
 
 import (
 	"fmt"
@@ -40,8 +40,8 @@ func partIDs(root *mime.Part) map[*mime.Part]string {
 	return ids
 }
 
-// findPart gives the leaf of that name, or nil.
-func findPart(root *mime.Part, id string) *mime.Part {
+// FindPart gives the leaf of that name, or nil.
+func FindPart(root *mime.Part, id string) *mime.Part {
 	for p, n := range partIDs(root) {
 		if n == id {
 			return p
@@ -51,9 +51,9 @@ func findPart(root *mime.Part, id string) *mime.Part {
 }
 
 // showBody fills o with the body properties of a view.
-func (v *view) showBody(o map[string]any, m *message) error {
-	ids := partIDs(m.index.Root)
-	bodies := m.index.Bodies()
+func (v *View) showBody(o map[string]any, m *Message) error {
+	ids := partIDs(m.Index.Root)
+	bodies := m.Index.Bodies()
 	list := func(parts []*mime.Part) (any, error) {
 		out := []any{}
 		for _, p := range parts {
@@ -65,11 +65,11 @@ func (v *view) showBody(o map[string]any, m *message) error {
 		}
 		return out, nil
 	}
-	for _, p := range v.props {
+	for _, p := range v.Props {
 		var err error
 		switch p {
 		case "bodyStructure":
-			o[p], err = v.body.part(m, ids, m.index.Root, true)
+			o[p], err = v.body.part(m, ids, m.Index.Root, true)
 		case "textBody":
 			o[p], err = list(bodies.Text)
 		case "htmlBody":
@@ -89,13 +89,13 @@ func (v *view) showBody(o map[string]any, m *message) error {
 // part gives an EmailBodyPart. With tree set a multipart holds its parts even
 // where "subParts" was not asked for: a structure without them would be of no
 // use to anybody.
-func (b bodyView) part(m *message, ids map[*mime.Part]string, p *mime.Part, tree bool) (map[string]any, error) {
+func (b bodyView) part(m *Message, ids map[*mime.Part]string, p *mime.Part, tree bool) (map[string]any, error) {
 	o := map[string]any{}
 	for _, prop := range b.props {
 		o[prop] = partProperty(m, ids, p, prop)
 	}
 	if slices.Contains(b.props, "headers") || len(b.headers) > 0 {
-		h, err := m.header(p)
+		h, err := m.Header(p)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +129,7 @@ func orNull(s string) any {
 }
 
 // partProperty gives a plain property of a body part (RFC 8621 section 4.1.4).
-func partProperty(m *message, ids map[*mime.Part]string, p *mime.Part, prop string) any {
+func partProperty(m *Message, ids map[*mime.Part]string, p *mime.Part, prop string) any {
 	id, leaf := ids[p]
 	switch prop {
 	case "partId":
@@ -138,7 +138,7 @@ func partProperty(m *message, ids map[*mime.Part]string, p *mime.Part, prop stri
 		if !leaf {
 			return nil
 		}
-		return partBlob(m.blob, id)
+		return PartBlob(m.Blob, id)
 	case "size":
 		if !leaf {
 			return p.Size()
@@ -179,7 +179,7 @@ type bodyValue struct {
 }
 
 // values gives bodyValues for the parts that the view asks for.
-func (v *view) values(m *message, ids map[*mime.Part]string, b mime.Bodies) (map[string]bodyValue, error) {
+func (v *View) values(m *Message, ids map[*mime.Part]string, b mime.Bodies) (map[string]bodyValue, error) {
 	want := map[*mime.Part]bool{}
 	add := func(parts []*mime.Part) {
 		for _, p := range parts {
@@ -206,9 +206,9 @@ func (v *view) values(m *message, ids map[*mime.Part]string, b mime.Bodies) (map
 	return out, nil
 }
 
-// decoded gives the octets of a leaf after transfer decoding, at most limit.
-func (m *message) decoded(p *mime.Part, limit int64) ([]byte, error) {
-	raw, err := m.read(p.BodyStart, p.BodyEnd-p.BodyStart)
+// Decoded gives the octets of a leaf after transfer decoding, at most limit.
+func (m *Message) Decoded(p *mime.Part, limit int64) ([]byte, error) {
+	raw, err := m.Read(p.BodyStart, p.BodyEnd-p.BodyStart)
 	if err != nil {
 		return nil, err
 	}
@@ -220,8 +220,8 @@ func (m *message) decoded(p *mime.Part, limit int64) ([]byte, error) {
 }
 
 // value gives the text of a part.
-func (m *message) value(p *mime.Part, maxOctets uint64) (bodyValue, error) {
-	data, err := m.decoded(p, MaxBodyValue+1)
+func (m *Message) value(p *mime.Part, maxOctets uint64) (bodyValue, error) {
+	data, err := m.Decoded(p, MaxBodyValue+1)
 	if err != nil {
 		return bodyValue{}, err
 	}
@@ -252,4 +252,19 @@ func truncate(s string, n int, html bool) string {
 		}
 	}
 	return s
+}
+
+// PartBlob names a part of the message whose blob path is base: "P", the path,
+// and after a "-" the part's id with "_" for ".", because an Id has no dots.
+func PartBlob(base, partID string) string {
+	return "P" + base + "-" + strings.ReplaceAll(partID, ".", "_")
+}
+
+// Of is a message in memory; base is its blob path.
+func Of(content []byte, base string) *Message {
+	return &Message{Index: &mime.Parse(content).Index, Blob: base, Read: func(off, n int64) ([]byte, error) {
+		size := int64(len(content))
+		off = min(off, size)
+		return content[off : off+min(n, size-off)], nil
+	}}
 }

@@ -1,4 +1,4 @@
-package jmap
+package message
 
 import (
 	"bytes"
@@ -131,9 +131,9 @@ func (p headerProp) value(h mime.Header) any {
 func (f form) value(field mime.Field) any {
 	switch f {
 	case formText:
-		return textForm(field.Text())
+		return Text(field.Text())
 	case formAddresses:
-		return addressForm(addr.ParseList(nil, field.Text(), 0))
+		return AddressForm(addr.ParseList(nil, field.Text(), 0))
 	case formGroups:
 		return groupForm(addr.ParseList(nil, field.Text(), 0))
 	case formIDs:
@@ -159,33 +159,33 @@ func rawForm(v []byte) string {
 	return strings.ToValidUTF8(string(v), "�")
 }
 
-// textForm decodes an unfolded value (RFC 8621 section 4.1.2.2).
-func textForm(v string) string { return norm.NFC.String(mime.DecodeText(v)) }
+// Text decodes an unfolded value (RFC 8621 section 4.1.2.2).
+func Text(v string) string { return norm.NFC.String(mime.DecodeText(v)) }
 
-// emailAddress is an EmailAddress.
-type emailAddress struct {
+// EmailAddress is an EmailAddress.
+type EmailAddress struct {
 	Name  *string `json:"name"`
 	Email string  `json:"email"`
 }
 
-// addressOf turns an address of a list into an EmailAddress.
-func addressOf(a addr.Address) emailAddress {
-	e := emailAddress{Email: strings.ToValidUTF8(a.Local, "�")}
+// AddressOf turns an address of a list into an EmailAddress.
+func AddressOf(a addr.Address) EmailAddress {
+	e := EmailAddress{Email: strings.ToValidUTF8(a.Local, "�")}
 	if a.Domain != "" {
 		e.Email = strings.ToValidUTF8(a.Spec(), "�")
 	}
 	if a.Name != "" {
-		n := strings.TrimSpace(textForm(a.Name))
+		n := strings.TrimSpace(Text(a.Name))
 		e.Name = &n
 	}
 	return e
 }
 
-// addressForm lists the mailboxes of a list, groups opened.
-func addressForm(list []addr.Address) []emailAddress {
-	out := []emailAddress{}
+// AddressForm lists the mailboxes of a list, groups opened.
+func AddressForm(list []addr.Address) []EmailAddress {
+	out := []EmailAddress{}
 	for a := range addr.Singles(list) {
-		out = append(out, addressOf(a))
+		out = append(out, AddressOf(a))
 	}
 	return out
 }
@@ -193,7 +193,7 @@ func addressForm(list []addr.Address) []emailAddress {
 // addressGroup is an EmailAddressGroup.
 type addressGroup struct {
 	Name      *string        `json:"name"`
-	Addresses []emailAddress `json:"addresses"`
+	Addresses []EmailAddress `json:"addresses"`
 }
 
 // groupForm lists the mailboxes of a list by group.
@@ -203,18 +203,18 @@ func groupForm(list []addr.Address) []addressGroup {
 	for _, a := range list {
 		switch a.Kind {
 		case addr.GroupStart:
-			n := strings.TrimSpace(textForm(a.Name))
-			out = append(out, addressGroup{Name: &n, Addresses: []emailAddress{}})
+			n := strings.TrimSpace(Text(a.Name))
+			out = append(out, addressGroup{Name: &n, Addresses: []EmailAddress{}})
 			open = true
 		case addr.GroupEnd:
 			open = false
 		default:
 			if !open {
-				out = append(out, addressGroup{Addresses: []emailAddress{}})
+				out = append(out, addressGroup{Addresses: []EmailAddress{}})
 				open = true
 			}
 			g := &out[len(out)-1]
-			g.Addresses = append(g.Addresses, addressOf(a))
+			g.Addresses = append(g.Addresses, AddressOf(a))
 		}
 	}
 	return out

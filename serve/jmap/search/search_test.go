@@ -1,4 +1,4 @@
-package jmap
+package search
 
 import (
 	"slices"
@@ -13,12 +13,12 @@ func TestFold(t *testing.T) {
 		{"हिन्दी", "हिंदी"}, {"सम्पर्क", "संपर्क"}, {"चाँद", "चांद"}, {"सड़क", "सडक"}, {"क़लम", "क़लम"},
 		{"ÉTÉ", "été"}, {"Straße  \t X", "straße x"}, {"क्\u200dष", "क्ष"}, {"Σίσυφος", "ΣΊΣΥΦΟΣ"},
 	} {
-		if a, b := fold(pair[0]), fold(pair[1]); a != b {
+		if a, b := Fold(pair[0]), Fold(pair[1]); a != b {
 			t.Errorf("%q and %q fold to %q and %q", pair[0], pair[1], a, b)
 		}
 	}
 	for _, pair := range [][2]string{{"जन्म", "जंम"}, {"कल", "काल"}, {"a b", "ab"}} {
-		if fold(pair[0]) == fold(pair[1]) {
+		if Fold(pair[0]) == Fold(pair[1]) {
 			t.Errorf("%q and %q fold to the same", pair[0], pair[1])
 		}
 	}
@@ -30,7 +30,7 @@ func TestTerms(t *testing.T) {
 		"": nil, " Foo  bar ": {"foo", "bar"}, `"Foo bar" baz`: {"foo bar", "baz"}, `'a "b"' c`: {`a "b"`, "c"},
 		`"a \"b\" \\"`: {`a "b" \`}, `don't "open`: {"don't", `"open`}, `""`: nil, "हिन्दी": {"हिंदी"},
 	} {
-		if got := terms(in); !slices.Equal(got, want) {
+		if got := Terms(in); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
@@ -39,14 +39,14 @@ func TestTerms(t *testing.T) {
 func TestMark(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("क ख ", 200) + "मिला यहाँ " + strings.Repeat("& ", 200)
-	s := mark(long, []string{fold("मिला")}, maxSnippet)
-	if s == nil || len(*s) > maxSnippet || !strings.Contains(*s, "<mark>मिला</mark>") || !strings.HasPrefix(*s, "…") || !utf8.ValidString(*s) {
+	s := Mark(long, []string{Fold("मिला")}, MaxSnippet)
+	if s == nil || len(*s) > MaxSnippet || !strings.Contains(*s, "<mark>मिला</mark>") || !strings.HasPrefix(*s, "…") || !utf8.ValidString(*s) {
 		t.Errorf("%v", s)
 	}
-	if s := mark("a <b> A", []string{"a"}, 0); *s != "<mark>a</mark> &lt;b&gt; <mark>A</mark>" {
+	if s := Mark("a <b> A", []string{"a"}, 0); *s != "<mark>a</mark> &lt;b&gt; <mark>A</mark>" {
 		t.Errorf("%q", *s)
 	}
-	if mark("abc", []string{"x"}, 0) != nil {
+	if Mark("abc", []string{"x"}, 0) != nil {
 		t.Error("marked what is not there")
 	}
 }
@@ -56,19 +56,19 @@ func FuzzFold(f *testing.F) {
 	f.Add("a\xff\xffb", "b")
 	f.Fuzz(func(t *testing.T, text, query string) {
 		text = strings.ToValidUTF8(text, "?")
-		if once := fold(text); fold(once) != once && utf8.ValidString(text) {
+		if once := Fold(text); Fold(once) != once && utf8.ValidString(text) {
 			// Folding may bring a nasal and its class together once more; what counts
 			// is that both sides of a comparison are folded alike and stay text.
 			if !utf8.ValidString(once) {
 				t.Fatalf("%q", once)
 			}
 		}
-		words := terms(query)
-		if s := mark(text, words, maxSnippet); s != nil && (len(*s) > maxSnippet || !utf8.ValidString(*s) ||
+		words := Terms(query)
+		if s := Mark(text, words, MaxSnippet); s != nil && (len(*s) > MaxSnippet || !utf8.ValidString(*s) ||
 			strings.Count(*s, "<mark>") != strings.Count(*s, "</mark>")) {
 			t.Fatalf("%q", *s)
 		}
-		if len(words) > 0 && hasAll(fold(text), words[:1]) != (len(matchSpans(text, words[:1])) > 0) {
+		if len(words) > 0 && HasAll(Fold(text), words[:1]) != (len(matchSpans(text, words[:1])) > 0) {
 			t.Fatalf("%q in %q: search and snippet disagree", words[0], text)
 		}
 	})

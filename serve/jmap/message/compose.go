@@ -1,24 +1,31 @@
-package jmap
+package message
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/wire/addr"
 	wire "github.com/mohar-mail/mohar/wire/jmap"
-	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 	"github.com/mohar-mail/mohar/wire/mime"
 )
 
+// Source is what a new message needs beside its properties.
+type Source struct {
+	Now    time.Time
+	Domain string // of a message id that must be made
+	// Blob reads what is to be attached; fault.NotFound where there is none.
+	Blob func(id wire.ID) ([]byte, error)
+	// MaxAttachments bounds the octets of all blobs.
+	MaxAttachments int64
+}
+
 // draft is an Email being made from its properties.
 type draft struct {
-	d    *Door
-	ctx  context.Context
-	c    *jmapserver.Call
+	src  Source
 	a    *wire.Args
 	b    mime.Builder
 	bad  []string          // properties at fault
@@ -26,26 +33,12 @@ type draft struct {
 	body bodyDraft
 }
 
-// createEmail makes an Email (RFC 8621 section 4.6, create).
-func (d *Door) createEmail(ctx context.Context, c *jmapserver.Call, raw json.RawMessage) (*newEmail, error) {
-	a, err := wire.NewArgs(raw)
-	if err != nil {
-		return nil, err
-	}
-	p, err := d.readNewPlacement(ctx, c, a)
-	if err != nil {
-		return nil, err
-	}
-	received := a.UTCDate("receivedAt")
-	if received.IsZero() {
-		received = d.clock.Now()
-	}
-	dr := &draft{d: d, ctx: ctx, c: c, a: a, seen: map[string]string{}}
-	content, err := dr.build()
-	if err != nil {
-		return nil, err
-	}
-	return d.addMessage(ctx, c, content, received, p)
+// Compose makes the octets of a message out of the properties of an Email (RFC
+// 8621 section 4.6, create). mailboxIds, keywords and receivedAt must have been
+// read from a before. The error is a *wire.SetError for what the client did.
+func Compose(a *wire.Args, src Source) ([]byte, error) {
+	dr := &draft{src: src, a: a, seen: map[string]string{}}
+	return dr.build()
 }
 
 func (dr *draft) fail(names ...string) { dr.bad = append(dr.bad, names...) }
@@ -94,7 +87,7 @@ func (dr *draft) build() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := recordError(dr.a); err != nil {
+	if err := RecordError(dr.a); err != nil {
 		return nil, err
 	}
 	if len(dr.bad) > 0 {
@@ -107,6 +100,16 @@ func (dr *draft) build() ([]byte, error) {
 		return nil, wire.BadProperty(fault.Public(err))
 	}
 	return content, err
+}
+
+// RecordError turns the mistakes found while reading a record into a SetError.
+func RecordError(a *wire.Args) error {
+	err := a.Err()
+	if err == nil {
+		return nil
+	}
+	me := wire.MethodErrorOf(err)
+	return wire.BadProperty(me.Description, me.Arguments...)
 }
 
 // addressFields pairs the address properties with their fields, in the order in
@@ -191,16 +194,12 @@ func (dr *draft) standardFields() {
 // generatedFields writes what every message must have (RFC 8621 section 4.6).
 func (dr *draft) generatedFields() {
 	if _, ok := dr.seen["date"]; !ok {
-		dr.b.Date("Date", dr.d.clock.Now().UTC())
+		dr.b.Date("Date", dr.src.Now.UTC())
 	}
 	if _, ok := dr.seen["message-id"]; ok {
 		return
 	}
-	domain := "localhost"
-	if m, err := addr.ParseMailbox(dr.c.Principal.Address); err == nil {
-		domain = m.Domain.ASCII
-	}
-	id, err := mime.NewMessageID(domain, rand.Reader)
+	id, err := mime.NewMessageID(dr.src.Domain, rand.Reader)
 	if err != nil {
 		dr.fail("messageId")
 		return
@@ -236,7 +235,7 @@ func (dr *draft) value(field, prop string, f form, raw json.RawMessage) {
 	}
 	switch f {
 	case formAddresses:
-		list, ok := readAddresses(raw)
+		list, ok := ReadAddresses(raw)
 		if !ok {
 			dr.fail(prop)
 		} else if len(list) > 0 {
@@ -296,19 +295,19 @@ func rawValue(s string) (string, bool) {
 // maxAddresses bounds the addresses of one field.
 const maxAddresses = 2000
 
-// readAddresses reads an EmailAddress[].
-func readAddresses(raw json.RawMessage) ([]emailAddress, bool) {
+// ReadAddresses reads an EmailAddress[].
+func ReadAddresses(raw json.RawMessage) ([]EmailAddress, bool) {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &list) != nil || len(list) > maxAddresses {
 		return nil, false
 	}
-	var out []emailAddress
+	var out []EmailAddress
 	for _, item := range list {
 		a, err := wire.NewArgs(item)
 		if err != nil {
 			return nil, false
 		}
-		e := emailAddress{Name: a.OptString("name"), Email: a.String("email")}
+		e := EmailAddress{Name: a.OptString("name"), Email: a.String("email")}
 		if a.Err() != nil {
 			return nil, false
 		}
@@ -320,7 +319,7 @@ func readAddresses(raw json.RawMessage) ([]emailAddress, bool) {
 // formatAddresses writes a list. What is no address yet is written as the person
 // left it, for a draft may be half finished (RFC 8621 section 4.6); submission
 // checks it again.
-func formatAddresses(list []emailAddress, utf8 bool) string {
+func formatAddresses(list []EmailAddress, utf8 bool) string {
 	var parts []string
 	for _, e := range list {
 		name := ""
@@ -364,7 +363,7 @@ func formatGroups(raw json.RawMessage, utf8 bool) (string, bool) {
 		}
 		name := a.OptString("name")
 		inner, _ := a.Raw("addresses")
-		list, ok := readAddresses(inner)
+		list, ok := ReadAddresses(inner)
 		if !ok || a.Err() != nil {
 			return "", false
 		}

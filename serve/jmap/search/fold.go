@@ -1,4 +1,11 @@
-package jmap
+// Package search compares text as people write it, in Devanagari and in Latin
+// script, and shows where a search matched.
+//
+// Owns:      nothing.
+// Trusts:    nobody; texts and queries are bounded.
+// May touch: nothing.
+// Standards: RFC 8621 sections 4.4.1 and 5; Unicode normalization forms.
+package search
 
 import (
 	"strings"
@@ -18,10 +25,10 @@ const (
 	zwj         = '‍'
 )
 
-// fold gives text as search compares it: without case, accents and nukta, with
+// Fold gives text as search compares it: without case, accents and nukta, with
 // chandrabindu and half nasals as anusvara (so that हिन्दी finds हिंदी), joiners
 // dropped and white space as single spaces.
-func fold(s string) string {
+func Fold(s string) string {
 	f := folder{}
 	f.run(s)
 	return f.out.String()
@@ -128,10 +135,10 @@ const (
 	maxTermText = 1024 // octets of the whole text
 )
 
-// terms parts a search text into folded terms that must all be found: quoted
+// Terms parts a search text into folded terms that must all be found: quoted
 // phrases, and words between white space (RFC 8621 section 4.4.1). A quote
 // without its match is a character like any other.
-func terms(s string) []string {
+func Terms(s string) []string {
 	s = strings.ToValidUTF8(s[:min(len(s), maxTermText)], "")
 	var out []string
 	for s != "" && len(out) < maxTerms {
@@ -149,7 +156,7 @@ func terms(s string) []string {
 			}
 			term, s = s[:i], s[i:]
 		}
-		if t := strings.TrimSpace(fold(term)); t != "" {
+		if t := strings.TrimSpace(Fold(term)); t != "" {
 			out = append(out, t)
 		}
 	}
@@ -176,8 +183,8 @@ func quoted(s string) (phrase, rest string, ok bool) {
 	return "", s, false
 }
 
-// hasAll says whether a folded text holds every term.
-func hasAll(folded string, terms []string) bool {
+// HasAll says whether a folded text holds every term.
+func HasAll(folded string, terms []string) bool {
 	for _, t := range terms {
 		if !strings.Contains(folded, t) {
 			return false
