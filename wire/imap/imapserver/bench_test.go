@@ -82,13 +82,13 @@ func BenchmarkFetchRandomBody(b *testing.B) {
 // BenchmarkIdleSession measures what an idling session costs the whole process:
 // client and server end, but for what is in the kernel.
 func BenchmarkIdleSession(b *testing.B) {
+	const sessions = 2000
 	acc := newMemAccount()
 	acc.add("INBOX", "Subject: x\r\n\r\n", imap.Flags{})
-	srv, _ := serve(b, Config{Login: memLogin(acc), AllowInsecureAuth: true})
+	srv, _ := serve(b, Config{Login: memLogin(acc), AllowInsecureAuth: true, MaxPerAccount: sessions + 1})
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	const sessions = 2000
 	conns := make([]net.Conn, 0, sessions)
 	for range sessions {
 		here, there := net.Pipe()

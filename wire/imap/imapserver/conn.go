@@ -142,7 +142,7 @@ func (c *conn) sayBye(err error) {
 	case errors.Is(err, errClose), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return
 	case c.evicted.Load():
-		c.untagged("BYE [UNAVAILABLE] Another connection took this one's place")
+		c.untagged("BYE [UNAVAILABLE] Another connection took this one's place, or access has ended")
 	case c.s.draining.Load():
 		c.untagged("BYE [UNAVAILABLE] Server is shutting down")
 	case errors.Is(err, imap.ErrFlood):

@@ -41,7 +41,7 @@ func FuzzSession(f *testing.F) {
 		acc.add("INBOX", "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\na\r\n--x--\r\n", imap.Flags{Keywords: []string{"k"}})
 		return memSession{acc, "u"}, nil
 	}
-	srv := New(Config{Login: login, AllowInsecureAuth: true, MaxMessage: 4096, MaxCommand: 4096, CommandTimeout: 2 * time.Second, IdleTimeout: 2 * time.Second})
+	srv := New(Config{Login: login, AllowInsecureAuth: true, MaxMessage: 4096, MaxCommand: 4096, CommandTimeout: 100 * time.Millisecond, IdleTimeout: 100 * time.Millisecond})
 	f.Cleanup(func() { srv.Close() })
 	f.Fuzz(func(t *testing.T, in []byte) {
 		here, there := net.Pipe()
@@ -51,7 +51,7 @@ func FuzzSession(f *testing.F) {
 			_, _ = here.Write(in)
 			_, _ = io.WriteString(here, "\r\nDONE\r\nz LOGOUT\r\n")
 			// The input may have left the server inside a literal: end it anyway.
-			_ = here.SetReadDeadline(time.Now().Add(time.Second))
+			_ = here.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 		}()
 		out, _ := io.ReadAll(here)
 		here.Close()

@@ -172,6 +172,20 @@ func (s *Server) signedIn(c *conn, account string) {
 	c.account = account
 }
 
+// Disconnect ends all connections of an account, those in a command at its end:
+// for a person whose right to sign in has ended. It gives their number.
+func (s *Server) Disconnect(account string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for c := range s.accounts[account] {
+		c.evicted.Store(true)
+		c.wake()
+		n++
+	}
+	return n
+}
+
 func (s *Server) dropRemote(c *conn) {
 	if c.remoteKey == "" {
 		return
