@@ -67,7 +67,9 @@ func (n *Node) Serve(ctx context.Context, extra Doors, ready func()) error {
 			return fault.Wrap(err, fault.Unavailable, "node.Serve", "The door "+d.name+" cannot be opened at "+d.addr+".")
 		}
 	}
-	n.startWork()
+	if err := n.startWork(ctx); err != nil {
+		return err
+	}
 	failed := make(chan error, len(doors))
 	for i, d := range doors {
 		n.work.Go(func() {

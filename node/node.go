@@ -201,13 +201,18 @@ func (n *Node) wakeAll(lane int) {
 // staged tells the sequencer that audit records wait in a shard.
 func (n *Node) staged(s kv.Shard) { n.sequencer.Nudge(s) }
 
-// startWork starts the workers of the flows.
-func (n *Node) startWork() {
-	ctx, stop := context.WithCancel(context.Background())
+// startWork starts the workers of the flows. The embedded engine is held by one
+// process, so leases found in the queue are those of a dead one.
+func (n *Node) startWork(ctx context.Context) error {
+	if err := n.queue.Recover(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stopWork = stop
 	n.work.Go(func() { n.deliver.Run(ctx) })
 	n.work.Go(func() { n.relay.Run(ctx) })
 	n.work.Go(func() { n.sequencer.Run(ctx) })
+	return nil
 }
 
 // Close stops the workers, waits for them and lets go of the data.

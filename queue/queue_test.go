@@ -169,3 +169,21 @@ func TestItemIDs(t *testing.T) {
 		}
 	}
 }
+
+// A kill while a worker holds a lease, S4 -> S3: the next process goes on at
+// once instead of waiting for the lease to end.
+func TestRecover(t *testing.T) {
+	w := newWorld(t)
+	w.promise(toRavi, toGmail)
+	later := w.promise(toGmail)
+	at := w.clock.Now().Add(time.Hour)
+	for _, l := range w.lease(queue.Remote, 2) {
+		if l.Item == later.ID {
+			w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: l, Retry: at}}, nil))
+		}
+	}
+	w.lease(queue.Local, 1)
+	w.must(w.q.Recover(t.Context()))
+	w.lease(queue.Local, 1)
+	w.lease(queue.Remote, 1) // the one that waits for its hour stays
+}
