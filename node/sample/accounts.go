@@ -22,7 +22,7 @@ const (
 // perAdd is how many accounts one transaction adds. Each insertion looks through
 // what its transaction has pending, so that the work of a transaction grows with
 // the square of its size, while a commit costs about as much as one flush.
-const perAdd = 500
+const perAdd = 64
 
 func by(actor mohar.AccountID) change.By { return change.By{Actor: actor, Reason: "sample government"} }
 

@@ -397,7 +397,7 @@ func TestConfigIsChecked(t *testing.T) {
 
 // BenchmarkUsers seeds 100,000 users on disk, then looks for them again.
 func BenchmarkUsers(b *testing.B) {
-	const users = 20_000
+	const users = 100_000
 	for b.Loop() {
 		db, err := pebblekv.Open(b.TempDir(), pebblekv.Config{})
 		if err != nil {
