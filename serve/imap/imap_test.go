@@ -270,3 +270,93 @@ func TestQResync(t *testing.T) {
 		t.Error(l)
 	}
 }
+
+// TestTraps: what clients are known to stumble over; each case says what it is.
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.dial()
+	status := func(box, item string) (n int) {
+		t.Helper()
+		l := p.ok("STATUS " + box + " (" + item + ")")[0]
+		if _, err := fmt.Sscanf(l, "* STATUS "+box+" ("+item+" %d)", &n); err != nil {
+			t.Fatalf("%s: %v", l, err)
+		}
+		return n
+	}
+	// UIDVALIDITY stands through a rename; a new mailbox of the old name has another.
+	p.ok("CREATE One")
+	old := status("One", "UIDVALIDITY")
+	p.append("One", "", letter(1))
+	p.ok("RENAME One Two")
+	if v := status("Two", "UIDVALIDITY"); v != old {
+		t.Errorf("UIDVALIDITY was %d, after RENAME %d", old, v)
+	}
+	p.ok("CREATE One")
+	if v := status("One", "UIDVALIDITY"); v == old {
+		t.Error("a new mailbox has the UIDVALIDITY of an old one")
+	}
+	// HIGHESTMODSEQ is never 0, not even where nothing has happened.
+	if n := status("Junk", "HIGHESTMODSEQ"); n < 1 {
+		t.Errorf("HIGHESTMODSEQ %d", n)
+	}
+	// The same mail twice, and the same Message-ID twice, is nothing special.
+	p.ok("SELECT Two")
+	p.ok("COPY 1 One")
+	p.ok("COPY 1 One")
+	p.ok("COPY 1 Two")
+	if n := status("One", "MESSAGES"); n != 2 {
+		t.Errorf("%d copies, want 2", n)
+	}
+	// UIDs are not used again after an expunge.
+	p.ok(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
+	p.ok("EXPUNGE")
+	if n := status("Two", "UIDNEXT"); n != 3 {
+		t.Errorf("UIDNEXT %d, want 3", n)
+	}
+	if got := p.append("Two", "", letter(2)); !strings.Contains(got, " 3]") {
+		t.Error(got)
+	}
+	// Quota refuses before the content is sent, and falls on expunge.
+	size := int64(len(letter(1)))
+	if err := w.boxes.SetQuota(t.Context(), account, 4*size); err != nil {
+		t.Fatal(err)
+	}
+	p.append("Two", "", letter(3))
+	if got := p.append("Two", "", letter(4)); got != "NO [OVERQUOTA] The mailbox is full." {
+		t.Error(got)
+	}
+	p.ok(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
+	p.ok("CLOSE")
+	if got := p.append("Two", "", letter(5)); !strings.HasPrefix(got, "OK") {
+		t.Error(got)
+	}
+	// Content comes out as it went in: 8-bit, bare LF, no final line end.
+	odd := "Subject: \xe0\xa4\xa8\r\nX: y\n\r\nbare\nlf\xff"
+	p.append("Archive", "", odd)
+	p.ok("SELECT Archive")
+	out := strings.Join(p.ok("FETCH 1 BODY.PEEK[]"), "\r\n")
+	if !strings.Contains(strings.ReplaceAll(out, "\r\n", "\n"), strings.ReplaceAll(odd, "\r\n", "\n")) || !strings.Contains(out, fmt.Sprintf("{%d}", len(odd))) {
+		t.Errorf("%q", out)
+	}
+	// More messages than one transaction takes.
+	if err := w.boxes.SetQuota(t.Context(), account, mailbox.NoQuota); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		p.append("Sent", "", letter(i))
+	}
+	p.ok("SELECT Sent")
+	for range 6 {
+		p.ok("COPY 1:* Sent")
+	}
+	if n := status("Sent", "MESSAGES"); n != 30*64 {
+		t.Fatalf("%d messages", n)
+	}
+	p.ok("COPY 1:* Drafts")
+	p.ok(`STORE 1:* +FLAGS.SILENT (\Seen \Deleted)`)
+	p.ok("EXPUNGE")
+	if s, d := status("Sent", "MESSAGES"), status("Drafts", "MESSAGES"); s != 0 || d != 30*64 {
+		t.Errorf("Sent %d, Drafts %d", s, d)
+	}
+}
