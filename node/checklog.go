@@ -47,7 +47,14 @@ func (c *integrity) log(ctx context.Context) error {
 	default:
 		v.verdict(c.public)
 	}
-	return c.eachShard(ctx, func(s kv.Shard) error { return c.staged(ctx, s, v.last[string(s)], v.tree.Size()) })
+	return c.eachShard(ctx, func(s kv.Shard) error {
+		err := c.staged(ctx, s, v.last[string(s)], v.tree.Size())
+		if fault.Is(err, fault.Corrupt) {
+			c.bad("audit log: source %q: %v", s, err)
+			return nil
+		}
+		return err
+	})
 }
 
 // logCheck takes the log's export piece by piece: entries, tiles, key and

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"sync"
 
+	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
 	"github.com/mohar-mail/mohar/base/clock"
 	"github.com/mohar-mail/mohar/directory"
@@ -20,6 +21,7 @@ import (
 	"github.com/mohar-mail/mohar/flow/change"
 	"github.com/mohar-mail/mohar/flow/deliver"
 	"github.com/mohar-mail/mohar/flow/inbound"
+	"github.com/mohar-mail/mohar/flow/reclaim"
 	"github.com/mohar-mail/mohar/flow/relay"
 	"github.com/mohar-mail/mohar/flow/signin"
 	"github.com/mohar-mail/mohar/flow/submit"
@@ -80,6 +82,7 @@ type Node struct {
 	deliver *deliver.Deliver
 	relay   *relay.Relay
 	change  *change.Change
+	reclaim *reclaim.Reclaim
 
 	work     sync.WaitGroup // of the flows' workers
 	stopWork context.CancelFunc
@@ -123,8 +126,9 @@ func (n *Node) nouns() (err error) {
 		return err
 	}
 	n.boxes = mailbox.New(mailbox.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Notify: n.eng, Clock: n.clock,
-		Quota: int64(n.cfg.Mail.QuotaMB) << 20})
+		Quota: int64(n.cfg.Mail.QuotaMB) << 20, Released: func(a mohar.AccountID) { n.reclaim.Nudge(a) }})
 	n.queue = queue.New(queue.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Clock: n.clock, Lanes: n.cfg.Storage.Lanes, Wake: n.wake})
+	n.reclaim = reclaim.New(reclaim.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Mailboxes: n.boxes, Queue: n.queue, Clock: n.clock, Log: n.log})
 	n.auditLog = audit.NewLog(n.eng.kv, audit.DefaultLog)
 	n.keys = newSigners(n.dir)
 	n.rulebooks = map[string]*policy.Rulebook{}
@@ -212,6 +216,7 @@ func (n *Node) startWork(ctx context.Context) error {
 	n.work.Go(func() { n.deliver.Run(ctx) })
 	n.work.Go(func() { n.relay.Run(ctx) })
 	n.work.Go(func() { n.sequencer.Run(ctx) })
+	n.work.Go(func() { n.reclaim.Run(ctx) })
 	return nil
 }
 
