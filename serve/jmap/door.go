@@ -223,6 +223,7 @@ func (d *Door) Accounts(_ context.Context, p jmapserver.Principal) (map[wire.ID]
 	return map[wire.ID]wire.Account{accountID(p.Account): {
 		Name: p.Address, IsPersonal: true,
 		AccountCapabilities: map[string]any{
+			wire.CapCore: struct{}{},
 			wire.CapMail: mailCapability{MaxMailboxDepth: mailbox.MaxDepth, MaxSizeMailboxName: mailbox.MaxNameOctets,
 				MaxSizeAttachmentsPerEmail: MaxAttachments, EmailQuerySortOptions: sortOptions(), MayCreateTopLevelMailbox: true},
 			wire.CapSubmission: submissionCapability{SubmissionExtensions: map[string][]string{}},

@@ -179,6 +179,28 @@ func TestEventSourceTypesAndClose(t *testing.T) {
 	})
 }
 
+// TestEventSourceEndsWithTheSession sees that a stream does not outlive the
+// credentials that opened it by more than reauthAfter.
+func TestEventSourceEndsWithTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := newTestServerAt(clock.System{})
+		r, cancel, done := events(t, s, "?types=*&closeafter=no&ping=0", "")
+		defer cancel()
+		event(t, r)
+		time.Sleep(2*reauthAfter + time.Second)
+		m.change()
+		if e := event(t, r); !strings.Contains(e, "event: state") {
+			t.Errorf("ended while the credentials held: %q", e)
+		}
+		m.revoked.Store(true)
+		began := time.Now()
+		<-done
+		if d := time.Since(began); d > reauthAfter {
+			t.Errorf("lived on for %v", d)
+		}
+	})
+}
+
 func TestEventSourceBadArguments(t *testing.T) {
 	t.Parallel()
 	s, _ := newTestServer()

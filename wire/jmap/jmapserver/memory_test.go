@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mohar-mail/mohar/base/clock"
 	"github.com/mohar-mail/mohar/base/fault"
@@ -31,6 +32,7 @@ type memory struct {
 	watch   map[chan struct{}]bool
 	blocked chan struct{} // Note/block waits for it
 	inside  chan struct{} // and tells here that it does
+	revoked atomic.Bool   // no credentials hold any more
 }
 
 type note struct {
@@ -48,7 +50,7 @@ func newTestServerAt(c clock.Clock) (*Server, *memory) {
 	limits.MaxSizeRequest, limits.MaxCallsInRequest, limits.MaxObjectsInGet, limits.MaxObjectsInSet = 2000, 4, 3, 3
 	limits.MaxSizeUpload, limits.MaxConcurrentRequests, limits.MaxConcurrentUpload = 100, 2, 1
 	return New(Config{
-		Auth: passwords{}, Backend: m, Clock: c, Limits: limits, MaxSizeResponse: 3000, EventSources: 2,
+		Auth: passwords{&m.revoked}, Backend: m, Clock: c, Limits: limits, MaxSizeResponse: 3000, EventSources: 2,
 		Capabilities: map[string]any{capNote: struct{}{}, capOther: struct{}{}},
 		Methods: Methods{
 			"Note/get":   {Capability: capNote, Do: m.get},
@@ -60,10 +62,13 @@ func newTestServerAt(c clock.Clock) (*Server, *memory) {
 	}), m
 }
 
-// passwords lets "u" in with "secret", and anyone with the cookie.
-type passwords struct{}
+// passwords lets "u" in with "secret", and anyone with the cookie, until revoked.
+type passwords struct{ revoked *atomic.Bool }
 
-func (passwords) Authenticate(r *http.Request) (Principal, error) {
+func (a passwords) Authenticate(r *http.Request) (Principal, error) {
+	if a.revoked.Load() {
+		return Principal{}, fault.New(fault.Auth, "test", "Wrong name or password.")
+	}
 	p := Principal{Account: "a1", Address: "u@mail.example", Name: "U"}
 	if c, err := r.Cookie("session"); err == nil && c.Value == "good" {
 		p.ByCookie = true
