@@ -1,12 +1,10 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	mrand "math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -14,16 +12,11 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
-	"github.com/mohar-mail/mohar/base/clock"
-	"github.com/mohar-mail/mohar/base/fault"
-	"github.com/mohar-mail/mohar/flow/deliver"
 	"github.com/mohar-mail/mohar/flow/reclaim"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/queue"
-	"github.com/mohar-mail/mohar/store/blob/memblob"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/kv"
-	"github.com/mohar-mail/mohar/store/kv/memkv"
 	"github.com/mohar-mail/mohar/wire/tlog"
 )
 

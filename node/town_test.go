@@ -2,12 +2,9 @@ package node
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	mrand "math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"

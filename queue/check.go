@@ -44,7 +44,7 @@ func (q *Queue) eachLane(ctx context.Context, fn func(kv.Shard) error) error {
 
 // Check verifies the queue and lists what is wrong, in words; an empty list is a
 // sound queue. Each lane is read at one instant, so the server may be at work.
-// Memory: some 60 octets for each recipient of one lane.
+// Memory grows with the recipients of one lane.
 func (q *Queue) Check(ctx context.Context) ([]string, error) {
 	var problems []string
 	err := q.eachLane(ctx, func(lane kv.Shard) error {

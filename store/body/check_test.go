@@ -155,3 +155,19 @@ func TestRows(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func FuzzParseCount(f *testing.F) {
+	f.Add(count{refs: 1}.append())
+	f.Add(count{refs: 1 << 40, loc: "m1"}.append())
+	f.Add([]byte{0})
+	f.Add(bytes.Repeat([]byte{0xff}, 11))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		c, err := parseCount(in)
+		if err != nil {
+			return
+		}
+		if again, err := parseCount(c.append()); err != nil || again != c || c.refs == 0 {
+			t.Errorf("count %v becomes %v, %v", c, again, err)
+		}
+	})
+}
