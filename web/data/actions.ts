@@ -149,7 +149,9 @@ export async function move(
   if (!patches.size) return;
   const places = rowIds.map((id) => [id, list?.take(id) ?? -1] as const);
   // Backwards, so that each row finds its old place again.
-  const putBack = () => [...places].reverse().forEach(([id, at]) => list?.put(id, at));
+  const putBack = () => {
+    for (const [id, at] of [...places].reverse()) list?.put(id, at);
+  };
   lastDone.value = {
     what,
     count: rowIds.length,

@@ -32,7 +32,8 @@ export function parseAddresses(text: string): Address[] {
   return out;
 }
 
-export const sameAddress = (a: Address, b: Address): boolean => a.email.toLowerCase() === b.email.toLowerCase();
+export const sameAddress = (a: Address, b: Address): boolean =>
+  a.email.toLowerCase() === b.email.toLowerCase();
 
 export function unique(list: Address[], without: Address[] = []): Address[] {
   const out: Address[] = [];

@@ -4,8 +4,8 @@
  */
 import { signal } from '@preact/signals';
 import { isAddress } from './address';
-import { JmapError, POLICY } from './jmap';
 import { clearLocal, saveLocal } from './draftstore';
+import { JmapError, POLICY } from './jmap';
 import { htmlToText } from './sanitise';
 import { identities, jmap, LABEL_PROPERTY, mailboxWithRole, me } from './store';
 import { type Address, type Explanation, LABELS, type Label, type Reason } from './types';
@@ -22,10 +22,13 @@ export interface Attachment {
 }
 
 export type Saved = 'empty' | 'dirty' | 'saving' | 'saved' | 'local';
-export type SendResult = { ok: true } | { ok: false; why: 'policy'; reasons: Reason[]; text: string } | { ok: false; why: 'offline' | 'server'; text: string };
+export type SendResult =
+  | { ok: true }
+  | { ok: false; why: 'policy'; reasons: Reason[]; text: string }
+  | { ok: false; why: 'offline' | 'server'; text: string };
 
 /** Idle time before a draft goes to the server. */
-const SAVE_AFTER_MS = 800;
+const SAVE_AFTER_MS = 500;
 /** Idle time before the policy is asked again while recipients change. */
 const EXPLAIN_AFTER_MS = 250;
 /** Carries the writer's reason when the policy asks for one. */
@@ -82,7 +85,12 @@ export class Draft {
     this.label = signal<Label | null>(seed.label ?? null);
     this.floor = seed.floor ?? null;
     this.stored = signal<string | null>(seed.draftId ?? null);
-    this.attachments.value = (seed.attachments ?? []).map((a) => ({ ...a, key: nextKey++, progress: 1, failed: false }));
+    this.attachments.value = (seed.attachments ?? []).map((a) => ({
+      ...a,
+      key: nextKey++,
+      progress: 1,
+      failed: false,
+    }));
     if (seed.to?.length) this.explain();
   }
 
@@ -112,7 +120,9 @@ export class Draft {
   /** Asks the policy what sending would do. */
   explain(): void {
     clearTimeout(this.explainTimer);
-    const to = this.recipients().map((a) => a.email).filter(isAddress);
+    const to = this.recipients()
+      .map((a) => a.email)
+      .filter(isAddress);
     if (!to.length || !jmap.has(POLICY)) {
       this.explanation.value = null;
       return;
@@ -120,7 +130,12 @@ export class Draft {
     const round = ++this.explainRound;
     this.explainTimer = setTimeout(async () => {
       try {
-        const args = { from: me.peek()?.address, to, label: this.label.peek(), inReplyTo: this.seed.answers ?? null };
+        const args = {
+          from: me.peek()?.address,
+          to,
+          label: this.label.peek(),
+          inReplyTo: this.seed.answers ?? null,
+        };
         const r = await jmap.call([['Policy/explain', args, 'p']]);
         if (round === this.explainRound) this.explanation.value = r.p as unknown as Explanation;
       } catch {
@@ -152,7 +167,14 @@ export class Draft {
       textBody: [{ partId: 't', type: 'text/plain' }],
       htmlBody: [{ partId: 'h', type: 'text/html' }],
       ...(files.length
-        ? { attachments: files.map((a) => ({ blobId: a.blobId, type: a.type, name: a.name, disposition: 'attachment' })) }
+        ? {
+            attachments: files.map((a) => ({
+              blobId: a.blobId,
+              type: a.type,
+              name: a.name,
+              disposition: 'attachment',
+            })),
+          }
         : {}),
     };
   }
@@ -185,12 +207,24 @@ export class Draft {
       if (this.saved.peek() === 'saving') this.saved.value = 'saved';
     } catch {
       if (this.saved.peek() === 'saving') this.saved.value = 'local';
-      if (!this.closed) this.timer = setTimeout(() => { this.saved.value = 'dirty'; void this.save(); }, 5000);
+      if (!this.closed)
+        this.timer = setTimeout(() => {
+          this.saved.value = 'dirty';
+          void this.save();
+        }, 5000);
     }
   }
 
   async attach(file: File): Promise<void> {
-    const a: Attachment = { key: nextKey++, name: file.name, type: file.type || 'application/octet-stream', size: file.size, blobId: null, progress: 0, failed: false };
+    const a: Attachment = {
+      key: nextKey++,
+      name: file.name,
+      type: file.type || 'application/octet-stream',
+      size: file.size,
+      blobId: null,
+      progress: 0,
+      failed: false,
+    };
     const change = (p: Partial<Attachment>) => {
       this.attachments.value = this.attachments.peek().map((x) => (x.key === a.key ? { ...x, ...p } : x));
     };
@@ -221,15 +255,28 @@ export class Draft {
     if (sent) after[`mailboxIds/${sent.id}`] = true;
     try {
       const old = this.serverId;
-      const r = await jmap.call([
-        ['Email/set', { create: { d: this.toEmail() }, ...(old ? { destroy: [old] } : {}) }, 'e'],
-        ['EmailSubmission/set', { create: { s: { identityId: this.identity()?.id, emailId: '#d' } }, onSuccessUpdateEmail: { '#s': after } }, 's'],
-      ], ['s']);
+      const r = await jmap.call(
+        [
+          ['Email/set', { create: { d: this.toEmail() }, ...(old ? { destroy: [old] } : {}) }, 'e'],
+          [
+            'EmailSubmission/set',
+            {
+              create: { s: { identityId: this.identity()?.id, emailId: '#d' } },
+              onSuccessUpdateEmail: { '#s': after },
+            },
+            's',
+          ],
+        ],
+        ['s'],
+      );
       const made = (r.e?.created as Record<string, { id: string }> | null)?.d;
       if (made) this.stored.value = made.id;
-      const no = (r.s?.notCreated as Record<string, Refusal> | null)?.s ?? (r.e?.notCreated as Record<string, Refusal> | null)?.d;
+      const no =
+        (r.s?.notCreated as Record<string, Refusal> | null)?.s ??
+        (r.e?.notCreated as Record<string, Refusal> | null)?.d;
       if (no) {
-        if (no['mohar:reasons']?.length) return { ok: false, why: 'policy', reasons: no['mohar:reasons'], text: no.description ?? '' };
+        if (no['mohar:reasons']?.length)
+          return { ok: false, why: 'policy', reasons: no['mohar:reasons'], text: no.description ?? '' };
         return { ok: false, why: 'server', text: no.description ?? no.type };
       }
       if (r.s?.error) return { ok: false, why: 'server', text: String(r.s.error) };

@@ -8,7 +8,15 @@ import { domainOf, groupClasses, providerName, standingOf } from './standing';
 import { asLabel, type Email, type Mailbox } from './types';
 
 const box = (id: string, name: string, role: Mailbox['role'] = null): Mailbox => ({
-  id, name, role, parentId: null, sortOrder: 0, totalEmails: 0, unreadEmails: 0, totalThreads: 0, unreadThreads: 0,
+  id,
+  name,
+  role,
+  parentId: null,
+  sortOrder: 0,
+  totalEmails: 0,
+  unreadEmails: 0,
+  totalThreads: 0,
+  unreadThreads: 0,
 });
 const BOXES = [box('m0', 'Inbox', 'inbox'), box('m7', 'मतदान केंद्र')];
 
@@ -49,8 +57,14 @@ describe('search line', () => {
 
 describe('addresses', () => {
   it.each([
-    ['a@b.example', true], ['मीरा@राज्य.भारत', true], ['a@b', false], ['a b@c.example', false], ['@b.example', false],
-    ['a@b.example,c@d.example', false], ['a@.example', false], ['a@b..example', false],
+    ['a@b.example', true],
+    ['मीरा@राज्य.भारत', true],
+    ['a@b', false],
+    ['a b@c.example', false],
+    ['@b.example', false],
+    ['a@b.example,c@d.example', false],
+    ['a@.example', false],
+    ['a@b..example', false],
   ])('%s -> %s', (s, ok) => {
     expect(isAddress(s)).toBe(ok);
   });
@@ -66,7 +80,12 @@ describe('addresses', () => {
     expect(shownName({ name: 'मीरा', email: 'm@x.example' })).toBe('मीरा');
   });
   it('keeps each address once', () => {
-    expect(unique([{ name: null, email: 'A@x.example' }, { name: 'a', email: 'a@X.example' }])).toHaveLength(1);
+    expect(
+      unique([
+        { name: null, email: 'A@x.example' },
+        { name: 'a', email: 'a@X.example' },
+      ]),
+    ).toHaveLength(1);
   });
 });
 
@@ -92,7 +111,10 @@ describe('standing', () => {
       { address: 'a@rajya.example', class: 'own' },
       { address: 'b@rajya.example', class: 'own' },
     ]);
-    expect(g.map((x) => [x.class, x.addresses.length])).toEqual([['own', 2], ['foreign-webmail', 1]]);
+    expect(g.map((x) => [x.class, x.addresses.length])).toEqual([
+      ['own', 2],
+      ['foreign-webmail', 1],
+    ]);
   });
   it('names providers', () => {
     expect(providerName('x@gmail.com')).toBe('Gmail');
@@ -108,19 +130,38 @@ describe('plain text', () => {
   });
   it('loses no character', () => {
     const text = 'see https://x.example/a?b=1. and m@x.example, (https://y.example)';
-    expect(linkify(text).map((s) => s.text).join('')).toBe(text);
-    expect(linkify(text).filter((s) => s.href).map((s) => s.href)).toEqual(['https://x.example/a?b=1', 'mailto:m@x.example', 'https://y.example']);
+    expect(
+      linkify(text)
+        .map((s) => s.text)
+        .join(''),
+    ).toBe(text);
+    expect(
+      linkify(text)
+        .filter((s) => s.href)
+        .map((s) => s.href),
+    ).toEqual(['https://x.example/a?b=1', 'mailto:m@x.example', 'https://y.example']);
   });
 });
 
 describe('answers', () => {
   const e = {
-    id: 'e1', subject: 'Re: उत्तर: बजट', from: [{ name: 'रवि', email: 'ravi@rajya.example' }],
-    to: [{ name: null, email: 'Meera@rajya.example' }, { name: null, email: 'x@rajya.example' }],
-    cc: [{ name: null, email: 'c@gmail.com' }], messageId: ['1@x'], references: ['0@x'], label: 'confidential',
+    id: 'e1',
+    subject: 'Re: उत्तर: बजट',
+    from: [{ name: 'रवि', email: 'ravi@rajya.example' }],
+    to: [
+      { name: null, email: 'Meera@rajya.example' },
+      { name: null, email: 'x@rajya.example' },
+    ],
+    cc: [{ name: null, email: 'c@gmail.com' }],
+    messageId: ['1@x'],
+    references: ['0@x'],
+    label: 'confidential',
     htmlBody: [{ partId: '1', type: 'text/html' }],
-    bodyValues: { 1: { value: '<p onclick="x()">हाँ<script>1</script><img src=https://t.example/p.gif></p>' } },
-    keywords: {}, mailboxIds: {},
+    bodyValues: {
+      1: { value: '<p onclick="x()">हाँ<script>1</script><img src=https://t.example/p.gif></p>' },
+    },
+    keywords: {},
+    mailboxIds: {},
   } as unknown as Email;
   it('puts Re: once', () => {
     expect(replySubject('Re: RE: Fwd: x')).toBe('Re: x');
@@ -150,7 +191,9 @@ describe('labels and urls', () => {
   });
   it('keeps to the own origin', () => {
     expect(samePath('https://other.example/jmap/{accountId}/x')).toBe('/jmap/{accountId}/x');
-    expect(fill('/d/{blobId}/{name}?t={type}', { blobId: 'B1', name: 'क/ख.pdf', type: 'a/b' })).toBe('/d/B1/%E0%A4%95%2F%E0%A4%96.pdf?t=a%2Fb');
+    expect(fill('/d/{blobId}/{name}?t={type}', { blobId: 'B1', name: 'क/ख.pdf', type: 'a/b' })).toBe(
+      '/d/B1/%E0%A4%95%2F%E0%A4%96.pdf?t=a%2Fb',
+    );
   });
 });
 

@@ -80,7 +80,8 @@ export class Jmap {
    * are keyed by call id. A method error throws unless its id is in `lenient`. */
   async call(calls: Invocation[], lenient: string[] = []): Promise<Record<string, Record<string, unknown>>> {
     const using = [CORE, MAIL];
-    if (calls.some(([n]) => n.startsWith('EmailSubmission/') || n.startsWith('Identity/'))) using.push(SUBMISSION);
+    if (calls.some(([n]) => n.startsWith('EmailSubmission/') || n.startsWith('Identity/')))
+      using.push(SUBMISSION);
     if (calls.some(([n]) => n.startsWith('Policy/'))) using.push(POLICY);
     const methodCalls = calls.map(([n, a, id]) => [n, { accountId: this.accountId, ...a }, id]);
     const res = await this.http(this.session.apiUrl, {
@@ -92,7 +93,8 @@ export class Jmap {
     const out: Record<string, Record<string, unknown>> = {};
     for (const [name, args, id] of body.methodResponses) {
       if (name === 'error') {
-        if (!lenient.includes(id)) throw new JmapError('method', String(args.type), String(args.description ?? args.type));
+        if (!lenient.includes(id))
+          throw new JmapError('method', String(args.type), String(args.description ?? args.type));
         out[id] = { error: args.type };
         continue;
       }
@@ -137,7 +139,11 @@ export class Jmap {
 
   /** Uploads a file; `progress` gets 0..1. XMLHttpRequest, because fetch
    * reports no progress of a request's body. */
-  upload(file: Blob, progress: (part: number) => void, abort?: AbortSignal): Promise<{ blobId: string; size: number; type: string }> {
+  upload(
+    file: Blob,
+    progress: (part: number) => void,
+    abort?: AbortSignal,
+  ): Promise<{ blobId: string; size: number; type: string }> {
     return new Promise((resolve, reject) => {
       const x = new XMLHttpRequest();
       x.open('POST', fill(this.session.uploadUrl, { accountId: this.accountId }));
@@ -146,7 +152,8 @@ export class Jmap {
       x.upload.onprogress = (e) => e.lengthComputable && progress(e.loaded / e.total);
       x.onload = () => {
         if (x.status === 401) this.onSignedOut();
-        if (x.status < 200 || x.status > 299) return reject(new JmapError('server', String(x.status), x.responseText));
+        if (x.status < 200 || x.status > 299)
+          return reject(new JmapError('server', String(x.status), x.responseText));
         try {
           resolve(JSON.parse(x.responseText));
         } catch {

@@ -96,7 +96,11 @@ export class MessageList {
       };
       const r = await jmap.call([
         ['Email/query', query, 'q'],
-        ['Email/get', { '#ids': { resultOf: 'q', name: 'Email/query', path: '/ids' }, properties: HEAD_PROPERTIES }, 'e'],
+        [
+          'Email/get',
+          { '#ids': { resultOf: 'q', name: 'Email/query', path: '/ids' }, properties: HEAD_PROPERTIES },
+          'e',
+        ],
         ['Thread/get', { '#ids': { resultOf: 'e', name: 'Email/get', path: '/list/*/threadId' } }, 't'],
         [
           'Email/get',

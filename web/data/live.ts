@@ -86,7 +86,14 @@ export class Live {
       [['Email/changes', { sinceState: states.Email, maxChanges: MAX_CHANGES }, 'c']],
       ['c'],
     );
-    const c = r.c as { error?: string; newState: string; created: string[]; updated: string[]; destroyed: string[]; hasMoreChanges: boolean };
+    const c = r.c as {
+      error?: string;
+      newState: string;
+      created: string[];
+      updated: string[];
+      destroyed: string[];
+      hasMoreChanges: boolean;
+    };
     if (c.error) {
       // cannotCalculateChanges: too much happened; start from what is there now.
       const now = await jmap.call([['Email/get', { ids: [] }, 'e']]);

@@ -8,7 +8,8 @@ export interface TextBlock {
 /** Lines shown of one body; a longer one is offered as a download. */
 export const MAX_TEXT_LINES = 20_000;
 
-const ATTRIBUTION = /^(?:On .{5,120} wrote:|.{5,120} ने लिखा:?|-{2,}\s*(?:Original Message|Forwarded message|मूल संदेश).*)$/iu;
+const ATTRIBUTION =
+  /^(?:On .{5,120} wrote:|.{5,120} ने लिखा:?|-{2,}\s*(?:Original Message|Forwarded message|मूल संदेश).*)$/iu;
 
 /** Splits a text into blocks, so that quoted ones can be folded. The line
  * that introduces a quotation belongs to it. */
@@ -16,7 +17,8 @@ export function splitQuotes(text: string): TextBlock[] {
   const lines = text.replace(/\r\n?/g, '\n').split('\n').slice(0, MAX_TEXT_LINES);
   const out: TextBlock[] = [];
   lines.forEach((line, i) => {
-    const introduces = ATTRIBUTION.test(line.trim()) && lines.slice(i + 1, i + 3).some((l) => l.startsWith('>'));
+    const introduces =
+      ATTRIBUTION.test(line.trim()) && lines.slice(i + 1, i + 3).some((l) => l.startsWith('>'));
     const quoted = line.startsWith('>') || introduces;
     const last = out[out.length - 1];
     // An empty line joins the block before it.

@@ -30,12 +30,15 @@ describe('sanitise takes out what can run', () => {
     '<video src="https://evil.example/v" poster="https://evil.example/p"></video>ok',
   ])('%s', (html) => {
     const r = clean(html).html;
-    expect(r).not.toMatch(/script:|onerror|onbegin|ontoggle|<script|<svg|<math|<iframe|<object|<embed|<form|<input|<meta|<base|<link|<video|<template|evil\.example|@import|behavior:/i);
+    expect(r).not.toMatch(
+      /script:|onerror|onbegin|ontoggle|<script|<svg|<math|<iframe|<object|<embed|<form|<input|<meta|<base|<link|<video|<template|evil\.example|@import|behavior:/i,
+    );
   });
 });
 
 describe('outside pictures', () => {
-  const html = '<img src="https://t.example/p.gif"><img src="//t.example/q.gif"><p style="background:url(\'https://t.example/b\')">x</p><table background="https://t.example/c"></table>';
+  const html =
+    '<img src="https://t.example/p.gif"><img src="//t.example/q.gif"><p style="background:url(\'https://t.example/b\')">x</p><table background="https://t.example/c"></table>';
   it('are counted and left out', () => {
     const r = clean(html);
     expect(r.remote).toBe(4);
@@ -91,7 +94,9 @@ it('does not let a letter cover more than its frame', () => {
 });
 
 it('makes text of what was written', () => {
-  expect(htmlToText('<div>एक</div><div><br></div><ul><li>दो</li></ul><blockquote><div>तीन</div></blockquote><a href="https://x.example">यहाँ</a>')).toBe(
-    'एक\n\n- दो\n\n> तीन\nयहाँ <https://x.example>',
-  );
+  expect(
+    htmlToText(
+      '<div>एक</div><div><br></div><ul><li>दो</li></ul><blockquote><div>तीन</div></blockquote><a href="https://x.example">यहाँ</a>',
+    ),
+  ).toBe('एक\n\n- दो\n\n> तीन\nयहाँ <https://x.example>');
 });

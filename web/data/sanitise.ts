@@ -21,10 +21,45 @@ export type CidMap = ReadonlyMap<string, string>;
 const CONFIG = {
   USE_PROFILES: { html: true },
   FORBID_TAGS: [
-    'form', 'input', 'button', 'select', 'textarea', 'option', 'dialog', 'audio', 'video', 'source', 'track',
-    'picture', 'link', 'meta', 'base', 'template', 'slot', 'map', 'area', 'math', 'svg', 'iframe', 'object', 'embed',
+    'form',
+    'input',
+    'button',
+    'select',
+    'textarea',
+    'option',
+    'dialog',
+    'audio',
+    'video',
+    'source',
+    'track',
+    'picture',
+    'link',
+    'meta',
+    'base',
+    'template',
+    'slot',
+    'map',
+    'area',
+    'math',
+    'svg',
+    'iframe',
+    'object',
+    'embed',
   ],
-  FORBID_ATTR: ['id', 'name', 'contenteditable', 'tabindex', 'autofocus', 'popover', 'usemap', 'ping', 'is', 'slot', 'part', 'accesskey'],
+  FORBID_ATTR: [
+    'id',
+    'name',
+    'contenteditable',
+    'tabindex',
+    'autofocus',
+    'popover',
+    'usemap',
+    'ping',
+    'is',
+    'slot',
+    'part',
+    'accesskey',
+  ],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   ADD_ATTR: ['target', 'data-host', 'data-odd'],
@@ -43,7 +78,11 @@ const CSS_URL = /url\s*\(\s*(['"]?)([^)]*?)\1\s*\)/gi;
 export function linkHost(href: string): string {
   try {
     const u = new URL(href);
-    return /^https?:$/.test(u.protocol) ? u.hostname : u.protocol === 'mailto:' ? decodeURIComponent(u.pathname) : '';
+    return /^https?:$/.test(u.protocol)
+      ? u.hostname
+      : u.protocol === 'mailto:'
+        ? decodeURIComponent(u.pathname)
+        : '';
   } catch {
     return '';
   }
@@ -80,7 +119,12 @@ function cleanCss(css: string, allowRemote: boolean, cids: CidMap): { css: strin
  * used: the mail frame's own, as the page's policy would report every inline
  * style that the parser meets.
  */
-export function sanitise(html: string, cids: CidMap, allowRemote: boolean, realm: Window & typeof globalThis = window): Clean {
+export function sanitise(
+  html: string,
+  cids: CidMap,
+  allowRemote: boolean,
+  realm: Window & typeof globalThis = window,
+): Clean {
   const purify = DOMPurify(realm);
   let remote = 0;
   let coloured = false;
@@ -157,23 +201,58 @@ function cleanLink(el: Element): void {
   if (host && !text.toLowerCase().includes(host.replace(/^www\./, ''))) el.setAttribute('data-host', host);
 }
 
-/** For quoting in an answer and for pasted text: structure and links only, no
- * styles, no pictures. */
-export function sanitiseForEditor(html: string): DocumentFragment {
-  const out = DOMPurify(window).sanitize(html, {
-    ALLOWED_TAGS: [
-      'a', 'b', 'strong', 'i', 'em', 'u', 's', 'p', 'div', 'br', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code', 'h1',
-      'h2', 'h3', 'h4', 'hr', 'table', 'thead', 'tbody', 'tr', 'td', 'th', 'sub', 'sup', 'span',
+const EDITOR_CONFIG = {
+  ALLOWED_TAGS: [
+    ...[
+      'a',
+      'b',
+      'strong',
+      'i',
+      'em',
+      'u',
+      's',
+      'p',
+      'div',
+      'br',
+      'ul',
+      'ol',
+      'li',
+      'blockquote',
+      'pre',
+      'code',
     ],
-    ALLOWED_ATTR: ['href', 'colspan', 'rowspan', 'dir', 'lang'],
-    ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i,
-    ALLOW_DATA_ATTR: false,
+    ...['h1', 'h2', 'h3', 'h4', 'hr', 'table', 'thead', 'tbody', 'tr', 'td', 'th', 'sub', 'sup', 'span'],
+  ],
+  ALLOWED_ATTR: ['href', 'colspan', 'rowspan', 'dir', 'lang'],
+  ALLOWED_URI_REGEXP: /^(?:(?:https?|mailto|tel):|[^a-z]|[a-z+.-]+(?:[^a-z+.\-:]|$))/i,
+  ALLOW_DATA_ATTR: false,
+};
+
+/** For quoting in an answer and for pasted text: structure and links only, no
+ * styles, no pictures. One instance serves the page, as its Trusted Types
+ * policy may be made only once. */
+export function sanitiseForEditor(html: string): DocumentFragment {
+  const out = DOMPurify.sanitize(html, {
+    ...EDITOR_CONFIG,
     RETURN_DOM_FRAGMENT: true,
   }) as unknown as DocumentFragment;
   for (const a of out.querySelectorAll('a[href]')) {
     if (!/^(?:https?|mailto|tel):/i.test(a.getAttribute('href') ?? '')) a.removeAttribute('href');
   }
   return out;
+}
+
+interface TrustedTypes {
+  createPolicy(name: string, rules: { createHTML(s: string): string }): unknown;
+}
+
+/** Makes the page's default Trusted Types policy: whatever string reaches
+ * innerHTML or a parser (the editor's undo, the text twin of a letter) goes
+ * through the editor's allow-list first. Scripts and script URLs get no rule
+ * and so are refused. */
+export function guardPage(): void {
+  const tt = (window as unknown as { trustedTypes?: TrustedTypes }).trustedTypes;
+  tt?.createPolicy('default', { createHTML: (s) => String(DOMPurify.sanitize(s, EDITOR_CONFIG)) });
 }
 
 /** Plain text of an HTML fragment, for the text/plain twin of what is sent. */
@@ -184,13 +263,32 @@ export function htmlToText(html: string): string {
     if (!(n instanceof Element)) return '';
     const inner = [...n.childNodes].map((c) => walk(c, quote)).join('');
     switch (n.nodeName) {
-      case 'BR': return '\n';
-      case 'LI': return `- ${inner.trim()}\n`;
-      case 'BLOCKQUOTE': return `\n${inner.trim().split('\n').map((l) => `> ${l}`).join('\n')}\n`;
-      case 'P': case 'DIV': case 'H1': case 'H2': case 'H3': case 'H4': case 'TR': case 'PRE': case 'UL': case 'OL':
+      case 'BR':
+        return '\n';
+      case 'LI':
+        return `- ${inner.trim()}\n`;
+      case 'BLOCKQUOTE':
+        return `\n${inner
+          .trim()
+          .split('\n')
+          .map((l) => `> ${l}`)
+          .join('\n')}\n`;
+      case 'P':
+      case 'DIV':
+      case 'H1':
+      case 'H2':
+      case 'H3':
+      case 'H4':
+      case 'TR':
+      case 'PRE':
+      case 'UL':
+      case 'OL':
         return inner.endsWith('\n') ? inner : `${inner}\n`;
-      case 'TD': case 'TH': return `${inner}\t`;
-      case 'HR': return '\n---\n';
+      case 'TD':
+      case 'TH':
+        return `${inner}\t`;
+      case 'HR':
+        return '\n---\n';
       case 'A': {
         const href = n.getAttribute('href') ?? '';
         return href && !inner.includes(href.replace(/^mailto:/, '')) ? `${inner} <${href}>` : inner;
@@ -198,5 +296,8 @@ export function htmlToText(html: string): string {
     }
     return inner;
   };
-  return walk(doc.body, '').replace(/[ \t]+\n/g, '\n').replace(/\n{3,}/g, '\n\n').trim();
+  return walk(doc.body, '')
+    .replace(/[ \t]+\n/g, '\n')
+    .replace(/\n{3,}/g, '\n\n')
+    .trim();
 }

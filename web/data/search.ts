@@ -17,14 +17,30 @@ export const MAX_QUERY_CHARS = 500;
 const MAX_TERMS = 40;
 
 const ALIAS: Record<string, string> = {
-  प्रेषक: 'from', से: 'from', प्राप्तकर्ता: 'to', को: 'to', विषय: 'subject', में: 'in', पहले: 'before',
-  बाद: 'after', चिह्न: 'label', वर्गीकरण: 'label',
+  प्रेषक: 'from',
+  से: 'from',
+  प्राप्तकर्ता: 'to',
+  को: 'to',
+  विषय: 'subject',
+  में: 'in',
+  पहले: 'before',
+  बाद: 'after',
+  चिह्न: 'label',
+  वर्गीकरण: 'label',
 };
 const VALUE_ALIAS: Record<string, string> = {
-  संलग्नक: 'attachment', अपठित: 'unread', पठित: 'read', तारांकित: 'flagged', starred: 'flagged',
+  संलग्नक: 'attachment',
+  अपठित: 'unread',
+  पठित: 'read',
+  तारांकित: 'flagged',
+  starred: 'flagged',
 };
 const LABEL_ALIAS: Record<string, Label> = {
-  सार्वजनिक: 'open', कार्यालयीन: 'official', प्रतिबंधित: 'restricted', गोपनीय: 'confidential', गुप्त: 'secret',
+  सार्वजनिक: 'open',
+  कार्यालयीन: 'official',
+  प्रतिबंधित: 'restricted',
+  गोपनीय: 'confidential',
+  गुप्त: 'secret',
   'परम गुप्त': 'top-secret',
 };
 

@@ -12,7 +12,11 @@ export async function whoAmI(): Promise<Me | null> {
 }
 
 /** null when signed in, else the server's words; 'offline' when it was not reached. */
-export async function signIn(user: string, password: string, lang: string): Promise<Bilingual | 'offline' | null> {
+export async function signIn(
+  user: string,
+  password: string,
+  lang: string,
+): Promise<Bilingual | 'offline' | null> {
   let r: Response;
   try {
     r = await fetch('/api/signin', {

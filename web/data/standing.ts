@@ -27,7 +27,8 @@ export function standingOf(from: Address | undefined, field: string | null, mine
   if (word === 'own' || word === 'colleague') return 'colleague';
   if (word === 'government') return 'government';
   if (word === 'failed' || word === 'fail') return 'failed';
-  if (word === 'outside' || word === 'foreign-webmail' || word === 'private-cloud' || word === 'other') return 'outside';
+  if (word === 'outside' || word === 'foreign-webmail' || word === 'private-cloud' || word === 'other')
+    return 'outside';
   if (!from) return 'outside';
   if (from.email.toLowerCase() === mine.toLowerCase()) return 'self';
   const a = domainOf(from.email);
@@ -43,7 +44,14 @@ export const emailStanding = (e: Email, mine: string): Standing => standingOf(e.
 export function groupClasses(
   list: { address: string; class: RecipientClass }[],
 ): { class: RecipientClass; addresses: string[] }[] {
-  const order: RecipientClass[] = ['own', 'government', 'other', 'foreign-webmail', 'private-cloud', 'unknown'];
+  const order: RecipientClass[] = [
+    'own',
+    'government',
+    'other',
+    'foreign-webmail',
+    'private-cloud',
+    'unknown',
+  ];
   return order
     .map((c) => ({ class: c, addresses: list.filter((r) => r.class === c).map((r) => r.address) }))
     .filter((g) => g.addresses.length);

@@ -11,14 +11,36 @@ export const STANDING_PROPERTY = 'header:Mohar-Standing:asText';
 
 /** Fields of a list row and of a folded message. */
 export const HEAD_PROPERTIES = [
-  'id', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'receivedAt', 'preview',
-  'hasAttachment', 'size', LABEL_PROPERTY, STANDING_PROPERTY,
+  'id',
+  'threadId',
+  'mailboxIds',
+  'keywords',
+  'from',
+  'to',
+  'subject',
+  'receivedAt',
+  'preview',
+  'hasAttachment',
+  'size',
+  LABEL_PROPERTY,
+  STANDING_PROPERTY,
 ];
 
 /** What an opened message needs besides. */
 export const BODY_PROPERTIES = [
-  ...HEAD_PROPERTIES, 'blobId', 'cc', 'bcc', 'replyTo', 'sentAt', 'messageId', 'inReplyTo', 'references',
-  'bodyValues', 'textBody', 'htmlBody', 'attachments',
+  ...HEAD_PROPERTIES,
+  'blobId',
+  'cc',
+  'bcc',
+  'replyTo',
+  'sentAt',
+  'messageId',
+  'inReplyTo',
+  'references',
+  'bodyValues',
+  'textBody',
+  'htmlBody',
+  'attachments',
 ];
 const PART_PROPERTIES = ['partId', 'blobId', 'size', 'name', 'type', 'charset', 'disposition', 'cid'];
 

@@ -98,13 +98,7 @@ export interface Reason {
   recipients: string[];
 }
 
-export type RecipientClass =
-  | 'own'
-  | 'government'
-  | 'foreign-webmail'
-  | 'private-cloud'
-  | 'other'
-  | 'unknown';
+export type RecipientClass = 'own' | 'government' | 'foreign-webmail' | 'private-cloud' | 'other' | 'unknown';
 
 export type Verdict = 'allow' | 'ask-reason' | 'hold' | 'quarantine' | 'refuse';
 

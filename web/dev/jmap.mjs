@@ -26,11 +26,20 @@ export class Mock {
     this.cache.clear();
   }
   notify() {
-    for (const f of this.listeners) f({ '@type': 'StateChange', changed: { a1: { Email: String(this.state), Mailbox: String(this.state) } } });
+    for (const f of this.listeners)
+      f({
+        '@type': 'StateChange',
+        changed: { a1: { Email: String(this.state), Mailbox: String(this.state) } },
+      });
   }
 
   recount() {
-    const by = new Map(this.mailboxes.map((m) => [m.id, Object.assign(m, { totalEmails: 0, unreadEmails: 0, totalThreads: 0, unreadThreads: 0 })]));
+    const by = new Map(
+      this.mailboxes.map((m) => [
+        m.id,
+        Object.assign(m, { totalEmails: 0, unreadEmails: 0, totalThreads: 0, unreadThreads: 0 }),
+      ]),
+    );
     for (const e of this.emails.values())
       for (const id of Object.keys(e.mailboxIds)) {
         const m = by.get(id);
@@ -44,9 +53,28 @@ export class Mock {
     const id = `n${this.next++}`;
     const at = new Date().toISOString().replace(/\.\d+Z/, 'Z');
     const e = {
-      id, threadId: `nt${id}`, blobId: `B${id}`, mailboxIds: { m0: true }, keywords: {}, from: [from],
-      to: [{ name: ME.name, email: ME.address }], cc: null, bcc: null, replyTo: null, subject, receivedAt: at, sentAt: at,
-      preview: subject, size: 900, hasAttachment: false, label, standing: null, messageId: [`${id}@x`], inReplyTo: null, references: null, kind: 'hi',
+      id,
+      threadId: `nt${id}`,
+      blobId: `B${id}`,
+      mailboxIds: { m0: true },
+      keywords: {},
+      from: [from],
+      to: [{ name: ME.name, email: ME.address }],
+      cc: null,
+      bcc: null,
+      replyTo: null,
+      subject,
+      receivedAt: at,
+      sentAt: at,
+      preview: subject,
+      size: 900,
+      hasAttachment: false,
+      label,
+      standing: null,
+      messageId: [`${id}@x`],
+      inReplyTo: null,
+      references: null,
+      kind: 'hi',
     };
     this.emails.set(id, e);
     this.order.unshift(e);
@@ -60,23 +88,47 @@ export class Mock {
     if (!f) return true;
     if (f.operator) {
       const r = f.conditions.map((c) => this.match(c, e));
-      return f.operator === 'AND' ? r.every(Boolean) : f.operator === 'OR' ? r.some(Boolean) : !r.some(Boolean);
+      return f.operator === 'AND'
+        ? r.every(Boolean)
+        : f.operator === 'OR'
+          ? r.some(Boolean)
+          : !r.some(Boolean);
     }
-    const has = (list, v) => (list ?? []).some((a) => `${a.name} ${a.email}`.toLowerCase().includes(v.toLowerCase()));
+    const has = (list, v) =>
+      (list ?? []).some((a) => `${a.name} ${a.email}`.toLowerCase().includes(v.toLowerCase()));
     return Object.entries(f).every(([k, v]) => {
       switch (k) {
-        case 'inMailbox': return !!e.mailboxIds[v];
-        case 'from': case 'to': case 'cc': return has(e[k], v);
-        case 'subject': return (e.subject ?? '').toLowerCase().includes(v.toLowerCase());
-        case 'text': case 'body': return `${e.subject} ${e.preview}`.toLowerCase().includes(v.toLowerCase()) || has(e.from, v) || has(e.to, v);
-        case 'hasAttachment': return e.hasAttachment === v;
-        case 'hasKeyword': return !!e.keywords[v];
-        case 'notKeyword': return !e.keywords[v];
-        case 'before': return e.receivedAt < v;
-        case 'after': return e.receivedAt >= v;
-        case 'minSize': return e.size >= v;
-        case 'maxSize': return e.size < v;
-        case 'header': return v[0] === 'Mohar-Label' ? e.label === v[1] : false;
+        case 'inMailbox':
+          return !!e.mailboxIds[v];
+        case 'from':
+        case 'to':
+        case 'cc':
+          return has(e[k], v);
+        case 'subject':
+          return (e.subject ?? '').toLowerCase().includes(v.toLowerCase());
+        case 'text':
+        case 'body':
+          return (
+            `${e.subject} ${e.preview}`.toLowerCase().includes(v.toLowerCase()) ||
+            has(e.from, v) ||
+            has(e.to, v)
+          );
+        case 'hasAttachment':
+          return e.hasAttachment === v;
+        case 'hasKeyword':
+          return !!e.keywords[v];
+        case 'notKeyword':
+          return !e.keywords[v];
+        case 'before':
+          return e.receivedAt < v;
+        case 'after':
+          return e.receivedAt >= v;
+        case 'minSize':
+          return e.size >= v;
+        case 'maxSize':
+          return e.size < v;
+        case 'header':
+          return v[0] === 'Mohar-Label' ? e.label === v[1] : false;
       }
       return false;
     });
@@ -99,18 +151,32 @@ export class Mock {
       this.cache.set(key, ids);
     }
     return {
-      accountId: 'a1', queryState: String(this.state), canCalculateChanges: false, position: a.position ?? 0, total: ids.length,
+      accountId: 'a1',
+      queryState: String(this.state),
+      canCalculateChanges: false,
+      position: a.position ?? 0,
+      total: ids.length,
       ids: ids.slice(a.position ?? 0, (a.position ?? 0) + (a.limit ?? 50)),
     };
   }
 
   show(e, props) {
     const full = { ...e, ...body(e), [LABEL]: e.label, [STANDING]: e.standing };
-    return Object.fromEntries(['id', ...(props ?? Object.keys(full))].filter((p) => p in full).map((p) => [p, full[p]]));
+    return Object.fromEntries(
+      ['id', ...(props ?? Object.keys(full))].filter((p) => p in full).map((p) => [p, full[p]]),
+    );
   }
 
   setEmails(a, created) {
-    const r = { accountId: 'a1', oldState: String(this.state), created: {}, updated: {}, destroyed: [], notUpdated: null, notCreated: null };
+    const r = {
+      accountId: 'a1',
+      oldState: String(this.state),
+      created: {},
+      updated: {},
+      destroyed: [],
+      notUpdated: null,
+      notCreated: null,
+    };
     for (const [k, v] of Object.entries(a.create ?? {})) {
       const id = `n${this.next++}`;
       const at = new Date().toISOString().replace(/\.\d+Z/, 'Z');
@@ -118,11 +184,42 @@ export class Mock {
       const threadId = old?.threadId ?? `nt${id}`;
       const value = (p) => v.bodyValues?.[p]?.value ?? '';
       const e = {
-        id, threadId, blobId: `B${id}`, mailboxIds: v.mailboxIds, keywords: v.keywords ?? {}, from: v.from, to: v.to, cc: v.cc ?? null, bcc: v.bcc ?? null,
-        replyTo: null, subject: v.subject, receivedAt: at, sentAt: at, preview: value('t').slice(0, 200), size: 1000, hasAttachment: !!v.attachments?.length,
-        label: v[LABEL] ?? null, standing: null, messageId: [`${id}@rajya.example`], inReplyTo: v.inReplyTo ?? null, references: v.references ?? null,
-        bodyValues: Object.fromEntries(Object.entries(v.bodyValues ?? {}).map(([p, x]) => [p, { ...x, isEncodingProblem: false, isTruncated: false }])),
-        textBody: v.textBody, htmlBody: v.htmlBody, attachments: (v.attachments ?? []).map((x, n) => ({ ...x, partId: `a${n}`, size: this.uploads.get(x.blobId)?.length ?? 0, cid: null, charset: null })),
+        id,
+        threadId,
+        blobId: `B${id}`,
+        mailboxIds: v.mailboxIds,
+        keywords: v.keywords ?? {},
+        from: v.from,
+        to: v.to,
+        cc: v.cc ?? null,
+        bcc: v.bcc ?? null,
+        replyTo: null,
+        subject: v.subject,
+        receivedAt: at,
+        sentAt: at,
+        preview: value('t').slice(0, 200),
+        size: 1000,
+        hasAttachment: !!v.attachments?.length,
+        label: v[LABEL] ?? null,
+        standing: null,
+        messageId: [`${id}@rajya.example`],
+        inReplyTo: v.inReplyTo ?? null,
+        references: v.references ?? null,
+        bodyValues: Object.fromEntries(
+          Object.entries(v.bodyValues ?? {}).map(([p, x]) => [
+            p,
+            { ...x, isEncodingProblem: false, isTruncated: false },
+          ]),
+        ),
+        textBody: v.textBody,
+        htmlBody: v.htmlBody,
+        attachments: (v.attachments ?? []).map((x, n) => ({
+          ...x,
+          partId: `a${n}`,
+          size: this.uploads.get(x.blobId)?.length ?? 0,
+          cid: null,
+          charset: null,
+        })),
       };
       this.emails.set(id, e);
       this.order.unshift(e);
@@ -180,16 +277,28 @@ export class Mock {
       verdict = 'refuse';
       reasons.push({
         rule: 'MAIL-07',
-        what: { en: 'Secret letters may not travel over the internet.', hi: 'गुप्त पत्र इंटरनेट से नहीं भेजे जा सकते।' },
-        advice: { en: 'Send it on sealed media through the sealing desk.', hi: 'इसे सीलबंद माध्यम पर सीलिंग डेस्क से भेजें।' },
+        what: {
+          en: 'Secret letters may not travel over the internet.',
+          hi: 'गुप्त पत्र इंटरनेट से नहीं भेजे जा सकते।',
+        },
+        advice: {
+          en: 'Send it on sealed media through the sealing desk.',
+          hi: 'इसे सीलबंद माध्यम पर सीलिंग डेस्क से भेजें।',
+        },
         recipients: to,
       });
     } else if (far.length && rank >= 1) {
       verdict = 'refuse';
       reasons.push({
         rule: 'MAIL-03',
-        what: { en: 'Official letters may not go to webmail outside India.', hi: 'कार्यालयीन पत्र भारत से बाहर की वेबमेल पर नहीं भेजे जा सकते।' },
-        advice: { en: 'If the letter is for a citizen and holds nothing official, label it open; otherwise remove this recipient.', hi: 'यदि पत्र नागरिक के लिए है और उसमें कुछ कार्यालयीन नहीं है तो उसे सार्वजनिक करें; अन्यथा इस प्राप्तकर्ता को हटाएँ।' },
+        what: {
+          en: 'Official letters may not go to webmail outside India.',
+          hi: 'कार्यालयीन पत्र भारत से बाहर की वेबमेल पर नहीं भेजे जा सकते।',
+        },
+        advice: {
+          en: 'If the letter is for a citizen and holds nothing official, label it open; otherwise remove this recipient.',
+          hi: 'यदि पत्र नागरिक के लिए है और उसमें कुछ कार्यालयीन नहीं है तो उसे सार्वजनिक करें; अन्यथा इस प्राप्तकर्ता को हटाएँ।',
+        },
         recipients: far,
       });
     } else if (rank === 3) verdict = 'hold';
@@ -204,7 +313,10 @@ export class Mock {
       const e = this.emails.get(id);
       const to = [...(e.to ?? []), ...(e.cc ?? []), ...(e.bcc ?? [])].map((x) => x.email);
       const x = this.explain(to, e.label);
-      if (x.verdict === 'refuse') r.notCreated = { [k]: { type: 'forbiddenToSend', description: x.reasons[0].what.en, 'mohar:reasons': x.reasons } };
+      if (x.verdict === 'refuse')
+        r.notCreated = {
+          [k]: { type: 'forbiddenToSend', description: x.reasons[0].what.en, 'mohar:reasons': x.reasons },
+        };
       else {
         r.created = { [k]: { id: `s${this.next++}`, undoStatus: 'final' } };
         const patch = a.onSuccessUpdateEmail?.[`#${k}`];
@@ -217,20 +329,41 @@ export class Mock {
   invoke(name, a, created) {
     const st = String(this.state);
     switch (name) {
-      case 'Mailbox/get': return { accountId: 'a1', state: st, list: this.mailboxes, notFound: [] };
+      case 'Mailbox/get':
+        return { accountId: 'a1', state: st, list: this.mailboxes, notFound: [] };
       case 'Mailbox/set': {
         const made = {};
         for (const [k, v] of Object.entries(a.create ?? {})) {
           const id = `m${this.mailboxes.length}`;
-          this.mailboxes.push({ id, sortOrder: 50, parentId: null, role: null, totalEmails: 0, unreadEmails: 0, totalThreads: 0, unreadThreads: 0, ...v });
+          this.mailboxes.push({
+            id,
+            sortOrder: 50,
+            parentId: null,
+            role: null,
+            totalEmails: 0,
+            unreadEmails: 0,
+            totalThreads: 0,
+            unreadThreads: 0,
+            ...v,
+          });
           made[k] = { id };
         }
         return { accountId: 'a1', created: made };
       }
-      case 'Identity/get': return { accountId: 'a1', state: '1', list: [{ id: 'i1', name: ME.name, email: ME.address }], notFound: [] };
-      case 'Email/query': return this.query(a);
+      case 'Identity/get':
+        return {
+          accountId: 'a1',
+          state: '1',
+          list: [{ id: 'i1', name: ME.name, email: ME.address }],
+          notFound: [],
+        };
+      case 'Email/query':
+        return this.query(a);
       case 'Email/get': {
-        const list = (a.ids ?? []).map((id) => this.emails.get(id)).filter(Boolean).map((e) => this.show(e, a.properties));
+        const list = (a.ids ?? [])
+          .map((id) => this.emails.get(id))
+          .filter(Boolean)
+          .map((e) => this.show(e, a.properties));
         return { accountId: 'a1', state: st, list, notFound: [] };
       }
       case 'Email/changes': {
@@ -242,12 +375,31 @@ export class Mock {
           else kinds.set(c.id, was === 'created' ? 'created' : c.type);
         }
         const of = (t) => [...kinds].filter(([, v]) => v === t).map(([id]) => id);
-        return { accountId: 'a1', oldState: a.sinceState, newState: st, hasMoreChanges: false, created: of('created'), updated: of('updated'), destroyed: of('destroyed') };
+        return {
+          accountId: 'a1',
+          oldState: a.sinceState,
+          newState: st,
+          hasMoreChanges: false,
+          created: of('created'),
+          updated: of('updated'),
+          destroyed: of('destroyed'),
+        };
       }
-      case 'Email/set': return this.setEmails(a, created);
-      case 'Thread/get': return { accountId: 'a1', state: st, list: [...new Set(a.ids)].filter((id) => this.threads.has(id)).map((id) => ({ id, emailIds: this.threads.get(id) })), notFound: [] };
-      case 'EmailSubmission/set': return this.submit(a, created);
-      case 'Policy/explain': return this.explain(a.to, a.label);
+      case 'Email/set':
+        return this.setEmails(a, created);
+      case 'Thread/get':
+        return {
+          accountId: 'a1',
+          state: st,
+          list: [...new Set(a.ids)]
+            .filter((id) => this.threads.has(id))
+            .map((id) => ({ id, emailIds: this.threads.get(id) })),
+          notFound: [],
+        };
+      case 'EmailSubmission/set':
+        return this.submit(a, created);
+      case 'Policy/explain':
+        return this.explain(a.to, a.label);
     }
     return null;
   }

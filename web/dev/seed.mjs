@@ -19,13 +19,20 @@ const PEOPLE = [
 ];
 
 const SUBJECTS = [
-  'ग्राम पंचायत बज्जू: पेयजल योजना की प्रगति रिपोर्ट', 'Budget utilisation certificate, second quarter',
-  'कार्यालय ज्ञापन: अवकाश नियमों में संशोधन', 'Minutes of the coordination meeting of 12 November',
-  'जिला स्तरीय जन सुनवाई की तैयारी', 'Request for land record, khasra 214/3',
-  'परिपत्र: निर्वाचन ड्यूटी के लिए कार्मिकों की सूची', 'Reminder: compliance with audit paragraphs',
-  'प्राथमिक विद्यालय भवन मरम्मत हेतु स्वीकृति', 'Transfer of charge, Assistant Engineer (PHED)',
-  'मेरी पेंशन के बारे में शिकायत', 'Draft reply to the Assembly question no. 1187',
-  'अर्द्धशासकीय पत्र: सड़क सुरक्षा सप्ताह', 'Weekly vehicle log and fuel statement',
+  'ग्राम पंचायत बज्जू: पेयजल योजना की प्रगति रिपोर्ट',
+  'Budget utilisation certificate, second quarter',
+  'कार्यालय ज्ञापन: अवकाश नियमों में संशोधन',
+  'Minutes of the coordination meeting of 12 November',
+  'जिला स्तरीय जन सुनवाई की तैयारी',
+  'Request for land record, khasra 214/3',
+  'परिपत्र: निर्वाचन ड्यूटी के लिए कार्मिकों की सूची',
+  'Reminder: compliance with audit paragraphs',
+  'प्राथमिक विद्यालय भवन मरम्मत हेतु स्वीकृति',
+  'Transfer of charge, Assistant Engineer (PHED)',
+  'मेरी पेंशन के बारे में शिकायत',
+  'Draft reply to the Assembly question no. 1187',
+  'अर्द्धशासकीय पत्र: सड़क सुरक्षा सप्ताह',
+  'Weekly vehicle log and fuel statement',
 ];
 
 const PREVIEWS = [
@@ -37,7 +44,18 @@ const PREVIEWS = [
   'Kindly arrange to send the certified copy at the earliest. The hearing is on the 28th.',
 ];
 
-const LABELS = ['official', 'official', 'open', 'official', 'restricted', 'official', 'confidential', 'official', null, 'official'];
+const LABELS = [
+  'official',
+  'official',
+  'open',
+  'official',
+  'restricted',
+  'official',
+  'confidential',
+  'official',
+  null,
+  'official',
+];
 
 const hash = (n) => {
   let x = (n + 0x9e3779b9) | 0;
@@ -46,15 +64,36 @@ const hash = (n) => {
   return (x ^ (x >>> 15)) >>> 0;
 };
 
-export const ME = { address: 'meera.joshi@rajya.example', name: 'मीरा जोशी', post: 'Block Development Officer, Kolayat', lang: 'hi', category: 'employee' };
+export const ME = {
+  address: 'meera.joshi@rajya.example',
+  name: 'मीरा जोशी',
+  post: 'Block Development Officer, Kolayat',
+  lang: 'hi',
+  category: 'employee',
+};
 
 export const MAILBOXES = [
-  ['inbox', 'Inbox', null], ['drafts', 'Drafts', null], ['sent', 'Sent', null], ['archive', 'Archive', null],
-  ['junk', 'Junk', null], ['trash', 'Trash', null],
-  [null, 'जन सुनवाई', null], [null, 'Elections 2026', null], [null, 'मतदान केंद्र', 'm7'], [null, 'PHED', null],
+  ['inbox', 'Inbox', null],
+  ['drafts', 'Drafts', null],
+  ['sent', 'Sent', null],
+  ['archive', 'Archive', null],
+  ['junk', 'Junk', null],
+  ['trash', 'Trash', null],
+  [null, 'जन सुनवाई', null],
+  [null, 'Elections 2026', null],
+  [null, 'मतदान केंद्र', 'm7'],
+  [null, 'PHED', null],
 ].map(([role, name, parentId], i) => ({
-  id: `m${i}`, name, parentId, role, sortOrder: i, isSubscribed: true,
-  totalEmails: 0, unreadEmails: 0, totalThreads: 0, unreadThreads: 0,
+  id: `m${i}`,
+  name,
+  parentId,
+  role,
+  sortOrder: i,
+  isSubscribed: true,
+  totalEmails: 0,
+  unreadEmails: 0,
+  totalThreads: 0,
+  unreadThreads: 0,
 }));
 
 const HTML = `<style>.n{color:#7a1f1f}</style><p>Dear Madam,</p><p>The <b class="n">newsletter</b> of this week: <img src="https://pixel.tenders-digest.example.com/o.gif" width="1" height="1"></p>
@@ -104,7 +143,14 @@ export function seed(count, now) {
     const who = PEOPLE[(h >>> 3) % PEOPLE.length];
     const s = (h >>> 7) % SUBJECTS.length;
     const label = who[2] === 'own' ? LABELS[h % LABELS.length] : who[2] === 'government' ? 'official' : null;
-    const box = h % 13 === 0 ? 'm3' : h % 29 === 0 ? `m${6 + (h % 4)}` : who[1].includes('digest') && h % 3 === 0 ? 'm4' : 'm0';
+    const box =
+      h % 13 === 0
+        ? 'm3'
+        : h % 29 === 0
+          ? `m${6 + (h % 4)}`
+          : who[1].includes('digest') && h % 3 === 0
+            ? 'm4'
+            : 'm0';
     const ids = [];
     for (let k = 0; k < size; k++, i++) {
       // Inside a conversation the newest comes first in time order of ids.
@@ -113,17 +159,33 @@ export function seed(count, now) {
       const at = new Date(now - 60_000 * (7 + i * 41) - (i > 30 ? i * 900_000 : 0));
       const html = who[1].includes('digest') || (h % 5 === 0 && !mine);
       emails.set(id, {
-        id, threadId: `t${t}`, blobId: `B${id}`,
+        id,
+        threadId: `t${t}`,
+        blobId: `B${id}`,
         mailboxIds: mine ? { m2: true } : { [box]: true },
-        keywords: { ...(i > 14 || mine || i % 3 === 2 ? { $seen: true } : {}), ...(h % 11 === 0 && k === 0 ? { $flagged: true } : {}) },
+        keywords: {
+          ...(i > 14 || mine || i % 3 === 2 ? { $seen: true } : {}),
+          ...(h % 11 === 0 && k === 0 ? { $flagged: true } : {}),
+        },
         from: [mine ? { name: ME.name, email: ME.address } : { name: who[0], email: who[1] }],
-        to: [mine ? { name: who[0], email: who[1] } : { name: ME.name, email: ME.address }, ...(h % 3 === 0 ? [{ name: PEOPLE[0][0], email: PEOPLE[0][1] }] : [])],
-        cc: h % 4 === 0 ? [{ name: PEOPLE[3][0], email: PEOPLE[3][1] }] : null, bcc: null, replyTo: null,
+        to: [
+          mine ? { name: who[0], email: who[1] } : { name: ME.name, email: ME.address },
+          ...(h % 3 === 0 ? [{ name: PEOPLE[0][0], email: PEOPLE[0][1] }] : []),
+        ],
+        cc: h % 4 === 0 ? [{ name: PEOPLE[3][0], email: PEOPLE[3][1] }] : null,
+        bcc: null,
+        replyTo: null,
         subject: (k < size - 1 ? 'Re: ' : '') + SUBJECTS[s],
-        receivedAt: at.toISOString().replace(/\.\d+Z/, 'Z'), sentAt: at.toISOString().replace(/\.\d+Z/, 'Z'),
-        preview: PREVIEWS[(h >>> 11) % PREVIEWS.length], size: 2000 + (h % 90000),
-        hasAttachment: h % 4 === 1, label, standing: who[2] && who[2] !== 'own' ? who[2] : null,
-        messageId: [`${id}@rajya.example`], inReplyTo: null, references: null,
+        receivedAt: at.toISOString().replace(/\.\d+Z/, 'Z'),
+        sentAt: at.toISOString().replace(/\.\d+Z/, 'Z'),
+        preview: PREVIEWS[(h >>> 11) % PREVIEWS.length],
+        size: 2000 + (h % 90000),
+        hasAttachment: h % 4 === 1,
+        label,
+        standing: who[2] && who[2] !== 'own' ? who[2] : null,
+        messageId: [`${id}@rajya.example`],
+        inReplyTo: null,
+        references: null,
         kind: html ? 'html' : s % 2 ? 'en' : 'hi',
       });
       ids.unshift(id);
@@ -137,16 +199,45 @@ export function seed(count, now) {
 export function body(e) {
   if (e.bodyValues) return {};
   const type = e.kind === 'html' ? 'text/html' : 'text/plain';
-  const part = { partId: '1', blobId: `P${e.id}`, size: 900, name: null, type, charset: 'utf-8', disposition: null, cid: null };
+  const part = {
+    partId: '1',
+    blobId: `P${e.id}`,
+    size: 900,
+    name: null,
+    type,
+    charset: 'utf-8',
+    disposition: null,
+    cid: null,
+  };
   const files = e.hasAttachment
     ? [
-        { partId: '2', blobId: `P${e.id}-2`, size: 184_320, name: 'प्रगति रिपोर्ट नवंबर 2026.pdf', type: 'application/pdf', charset: null, disposition: 'attachment', cid: null },
-        { partId: '3', blobId: `P${e.id}-3`, size: 22_016, name: 'Annexure-B statement of expenditure head 2215.xlsx', type: 'application/vnd.ms-excel', charset: null, disposition: 'attachment', cid: null },
+        {
+          partId: '2',
+          blobId: `P${e.id}-2`,
+          size: 184_320,
+          name: 'प्रगति रिपोर्ट नवंबर 2026.pdf',
+          type: 'application/pdf',
+          charset: null,
+          disposition: 'attachment',
+          cid: null,
+        },
+        {
+          partId: '3',
+          blobId: `P${e.id}-3`,
+          size: 22_016,
+          name: 'Annexure-B statement of expenditure head 2215.xlsx',
+          type: 'application/vnd.ms-excel',
+          charset: null,
+          disposition: 'attachment',
+          cid: null,
+        },
       ]
     : [];
   const value = e.kind === 'html' ? HTML : e.kind === 'en' ? ENGLISH : HINDI;
   return {
     bodyValues: { 1: { value, isEncodingProblem: false, isTruncated: false } },
-    textBody: [part], htmlBody: [part], attachments: files,
+    textBody: [part],
+    htmlBody: [part],
+    attachments: files,
   };
 }

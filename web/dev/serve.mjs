@@ -1,20 +1,28 @@
 // Serves dist with the headers that the real server must send, and the
 // cardboard JMAP server beside it. Development and browser tests only.
 //   node dev/serve.mjs [--port 8600] [--mails 100000] [--delay 0]
-import { createServer } from 'node:http';
+
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Mock } from './jmap.mjs';
 import { ME } from './seed.mjs';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+};
 
 /** The policy of the page; web/README.md explains each word. */
 export const PAGE_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-const FRAME = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; img-src blob: data:";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default dompurify";
+const FRAME =
+  "default-src 'none'; style-src 'unsafe-inline'; font-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox; img-src blob: data:";
 
 function csp(path) {
   if (path === '/mailframe.html') return FRAME;
@@ -37,7 +45,13 @@ export async function serve({ port = 0, mails = 100_000, delay = 0, now } = {}) 
   const server = createServer(async (req, res) => {
     const url = new URL(req.url, 'http://x');
     const send = (code, body, type = 'application/json') => {
-      res.writeHead(code, { 'Content-Type': type, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Security-Policy': csp(url.pathname), 'Referrer-Policy': 'no-referrer' });
+      res.writeHead(code, {
+        'Content-Type': type,
+        'Cache-Control': 'no-store',
+        'X-Content-Type-Options': 'nosniff',
+        'Content-Security-Policy': csp(url.pathname),
+        'Referrer-Policy': 'no-referrer',
+      });
       res.end(body);
     };
     const signedIn = /mohar=1/.test(req.headers.cookie ?? '');
@@ -46,7 +60,13 @@ export async function serve({ port = 0, mails = 100_000, delay = 0, now } = {}) 
       if (p === '/api/me') return send(signedIn ? 200 : 401, JSON.stringify(signedIn ? ME : {}));
       if (p === '/api/signin') {
         const b = JSON.parse(String(await readBody(req)));
-        if (b.password !== 'secret') return send(401, JSON.stringify({ error: { en: 'The address or the password is not right.', hi: 'पता या पासवर्ड सही नहीं है।' } }));
+        if (b.password !== 'secret')
+          return send(
+            401,
+            JSON.stringify({
+              error: { en: 'The address or the password is not right.', hi: 'पता या पासवर्ड सही नहीं है।' },
+            }),
+          );
         res.setHeader('Set-Cookie', 'mohar=1; HttpOnly; SameSite=Strict; Path=/');
         return send(204, '');
       }
@@ -56,7 +76,8 @@ export async function serve({ port = 0, mails = 100_000, delay = 0, now } = {}) 
       }
       if (p === '/.well-known/jmap' || p.startsWith('/jmap')) {
         if (!signedIn) return send(401, '{}');
-        if (p !== '/jmap/events' && !p.startsWith('/jmap/download') && req.headers['x-mohar'] !== '1') return send(403, '{}');
+        if (p !== '/jmap/events' && !p.startsWith('/jmap/download') && req.headers['x-mohar'] !== '1')
+          return send(403, '{}');
         await pause();
         return jmap(p, req, res, send);
       }
@@ -70,18 +91,35 @@ export async function serve({ port = 0, mails = 100_000, delay = 0, now } = {}) 
 
   async function jmap(p, req, res, send) {
     if (p === '/.well-known/jmap')
-      return send(200, JSON.stringify({
-        capabilities: { 'urn:ietf:params:jmap:core': {}, 'urn:ietf:params:jmap:mail': {}, 'urn:ietf:params:jmap:submission': {}, 'urn:mohar:params:jmap:policy': {} },
-        accounts: { a1: { name: ME.address, isPersonal: true } }, primaryAccounts: { 'urn:ietf:params:jmap:mail': 'a1' }, username: ME.address,
-        apiUrl: 'http://elsewhere.example/jmap/api', downloadUrl: '/jmap/download/{accountId}/{blobId}/{name}?type={type}',
-        uploadUrl: '/jmap/upload/{accountId}', eventSourceUrl: '/jmap/events?types={types}&closeafter={closeafter}&ping={ping}', state: '1',
-      }));
-    if (p === '/jmap/api') return send(200, JSON.stringify(mock.api(JSON.parse(String(await readBody(req))))));
+      return send(
+        200,
+        JSON.stringify({
+          capabilities: {
+            'urn:ietf:params:jmap:core': {},
+            'urn:ietf:params:jmap:mail': {},
+            'urn:ietf:params:jmap:submission': {},
+            'urn:mohar:params:jmap:policy': {},
+          },
+          accounts: { a1: { name: ME.address, isPersonal: true } },
+          primaryAccounts: { 'urn:ietf:params:jmap:mail': 'a1' },
+          username: ME.address,
+          apiUrl: 'http://elsewhere.example/jmap/api',
+          downloadUrl: '/jmap/download/{accountId}/{blobId}/{name}?type={type}',
+          uploadUrl: '/jmap/upload/{accountId}',
+          eventSourceUrl: '/jmap/events?types={types}&closeafter={closeafter}&ping={ping}',
+          state: '1',
+        }),
+      );
+    if (p === '/jmap/api')
+      return send(200, JSON.stringify(mock.api(JSON.parse(String(await readBody(req))))));
     if (p.startsWith('/jmap/upload')) {
       const data = await readBody(req);
       const blobId = `U${mock.uploads.size}`;
       mock.uploads.set(blobId, data);
-      return send(201, JSON.stringify({ accountId: 'a1', blobId, type: req.headers['content-type'], size: data.length }));
+      return send(
+        201,
+        JSON.stringify({ accountId: 'a1', blobId, type: req.headers['content-type'], size: data.length }),
+      );
     }
     if (p.startsWith('/jmap/download')) return send(200, 'file content', 'application/octet-stream');
     if (p === '/jmap/events') {
@@ -90,7 +128,10 @@ export async function serve({ port = 0, mails = 100_000, delay = 0, now } = {}) 
       res.write(': hello\n\n');
       mock.listeners.add(f);
       streams.add(res);
-      req.on('close', () => { mock.listeners.delete(f); streams.delete(res); });
+      req.on('close', () => {
+        mock.listeners.delete(f);
+        streams.delete(res);
+      });
       return undefined;
     }
     return send(404, '{}');

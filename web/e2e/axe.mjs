@@ -14,21 +14,40 @@ let found = 0;
 let pages = 0;
 // Each view in one mix of language and theme per size; together every
 // language and every theme meets every view.
-const MIXES = [['desktop', 'hi', 'light'], ['desktop', 'en', 'dark'], ['phone', 'hi', 'dark'], ['phone', 'en', 'light']];
+const MIXES = [
+  ['desktop', 'hi', 'light'],
+  ['desktop', 'en', 'dark'],
+  ['phone', 'hi', 'dark'],
+  ['phone', 'en', 'light'],
+];
 for (const [size, lang, theme] of MIXES)
   for (const [name, view] of Object.entries(VIEWS)) {
     const id = `${name}-${lang}-${theme}-${size}`;
     if (!only.test(id)) continue;
-    const page = await open(browser, s.url, { size, lang, theme, signedIn: name !== 'signin', density: view.density });
+    const page = await open(browser, s.url, {
+      size,
+      lang,
+      theme,
+      signedIn: name !== 'signin',
+      density: view.density,
+    });
     await view.go(page);
-    await page.waitForTimeout(400);
+    await page.waitForTimeout(250);
     await page.evaluate(source);
-    const r = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'], iframes: false }));
+    const r = await page.evaluate(() =>
+      globalThis.axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'],
+        iframes: false,
+      }),
+    );
     pages++;
     for (const v of r.violations) {
       found++;
       console.log(`${id}: ${v.id} (${v.impact}) ${v.help}`);
-      for (const n of v.nodes.slice(0, 3)) console.log(`    ${n.html.slice(0, 160)}\n      ${n.failureSummary?.split('\n').slice(1, 3).join(' ')}`);
+      for (const n of v.nodes.slice(0, 3))
+        console.log(
+          `    ${n.html.slice(0, 160)}\n      ${n.failureSummary?.split('\n').slice(1, 3).join(' ')}`,
+        );
     }
     const bad = page.trouble.filter((x) => !/401/.test(x));
     if (bad.length) {

@@ -17,7 +17,13 @@ for (const size of ['desktop', 'phone', 'tablet'])
       for (const [name, view] of Object.entries(VIEWS)) {
         const id = `${name}-${lang}-${theme}-${size}`;
         if (!new RegExp(only).test(id) || (size === 'tablet' && theme === 'dark')) continue;
-        const page = await open(browser, s.url, { lang, theme, size, signedIn: name !== 'signin', density: view.density });
+        const page = await open(browser, s.url, {
+          lang,
+          theme,
+          size,
+          signedIn: name !== 'signin',
+          density: view.density,
+        });
         await view.go(page);
         await page.waitForTimeout(250);
         await page.screenshot({ path: `${out}${id}.png` });

@@ -24,7 +24,12 @@ export const VIEWS = {
   signin: { go: async () => {} },
   list: { go: async () => {} },
   compact: { density: 'compact', go: async (p) => row(p, 3) },
-  letter: { go: async (p) => { await row(p, 1); await letter(p); } },
+  letter: {
+    go: async (p) => {
+      await row(p, 1);
+      await letter(p);
+    },
+  },
   html: {
     go: async (p) => {
       await p.locator('#search').fill('from:digest');
@@ -40,9 +45,17 @@ export const VIEWS = {
       await letter(p);
     },
   },
-  compose: { go: (p) => write(p, ['anita.sharma@rajya.example', 'ravi.meena@rajya.example', 'suresh.chand1961@gmail.com'], 0) },
+  compose: {
+    go: (p) =>
+      write(p, ['anita.sharma@rajya.example', 'ravi.meena@rajya.example', 'suresh.chand1961@gmail.com'], 0),
+  },
   warned: { go: (p) => write(p, ['anita.sharma@rajya.example', 'suresh.chand1961@gmail.com'], 1) },
-  labels: { go: async (p) => { await write(p, ['anita.sharma@rajya.example'], null); await p.locator('.label-menu > button').click(); } },
+  labels: {
+    go: async (p) => {
+      await write(p, ['anita.sharma@rajya.example'], null);
+      await p.locator('.label-menu > button').click();
+    },
+  },
   refused: {
     go: async (p) => {
       await write(p, ['anita.sharma@rajya.example', 'suresh.chand1961@gmail.com'], 1);
@@ -51,8 +64,31 @@ export const VIEWS = {
       await p.waitForTimeout(200);
     },
   },
-  reply: { go: async (p) => { await row(p, 1); await letter(p); await p.keyboard.press('r'); await p.waitForSelector('.composer .editor'); await p.keyboard.type('महोदय, स्वीकृति आज जारी कर दी गई है।'); await p.waitForTimeout(1200); } },
-  help: { go: async (p) => { await p.keyboard.press('?'); } },
-  search: { go: async (p) => { await p.locator('#search').fill('विषय:बजट zzz'); await p.locator('#search').press('Enter'); await p.waitForSelector('.empty'); } },
-  selection: { go: async (p) => { for (const k of ['j', 'x', 'j', 'x']) await p.keyboard.press(k); } },
+  reply: {
+    go: async (p) => {
+      await row(p, 1);
+      await letter(p);
+      await p.keyboard.press('r');
+      await p.waitForSelector('.composer .editor');
+      await p.keyboard.type('महोदय, स्वीकृति आज जारी कर दी गई है।');
+      await p.waitForTimeout(1200);
+    },
+  },
+  help: {
+    go: async (p) => {
+      await p.keyboard.press('?');
+    },
+  },
+  search: {
+    go: async (p) => {
+      await p.locator('#search').fill('विषय:बजट zzz');
+      await p.locator('#search').press('Enter');
+      await p.waitForSelector('.empty');
+    },
+  },
+  selection: {
+    go: async (p) => {
+      for (const k of ['j', 'x', 'j', 'x']) await p.keyboard.press(k);
+    },
+  },
 };

@@ -21,7 +21,8 @@ export function shortDate(iso: string, now = Date.now(), l: Lang = lang.value): 
   if (days === 0) return fmt(l, 't', { hour: 'numeric', minute: '2-digit' }).format(d);
   if (days === 1) return new Intl.RelativeTimeFormat(locale(l), { numeric: 'auto' }).format(-1, 'day');
   if (days > 1 && days < 7) return fmt(l, 'w', { weekday: 'short' }).format(d);
-  if (d.getFullYear() === new Date(now).getFullYear()) return fmt(l, 'd', { day: 'numeric', month: 'short' }).format(d);
+  if (d.getFullYear() === new Date(now).getFullYear())
+    return fmt(l, 'd', { day: 'numeric', month: 'short' }).format(d);
   return fmt(l, 'y', { day: 'numeric', month: 'short', year: 'numeric' }).format(d);
 }
 

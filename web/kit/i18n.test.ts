@@ -5,13 +5,22 @@ import hi from './catalog/hi.json';
 import { fileSize, shortDate } from './format';
 import { preferred, translate } from './i18n';
 
-const texts = (v: string | { one: string; other: string }): string[] => (typeof v === 'string' ? [v] : [v.one, v.other]);
+const texts = (v: string | { one: string; other: string }): string[] =>
+  typeof v === 'string' ? [v] : [v.one, v.other];
 const names = (v: string | { one: string; other: string }): string[] =>
-  [...new Set(texts(v).flatMap((x) => [...x.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!)))].filter((x) => x !== 'n').sort();
+  [...new Set(texts(v).flatMap((x) => [...x.matchAll(/\{(\w+)\}/g)].map((m) => m[1]!)))]
+    .filter((x) => x !== 'n')
+    .sort();
 
 function sources(dir: string): string {
   return readdirSync(dir, { withFileTypes: true })
-    .map((f) => (f.isDirectory() ? sources(`${dir}/${f.name}`) : /\.tsx?$/.test(f.name) && !/\.test\./.test(f.name) ? readFileSync(`${dir}/${f.name}`, 'utf8') : ''))
+    .map((f) =>
+      f.isDirectory()
+        ? sources(`${dir}/${f.name}`)
+        : /\.tsx?$/.test(f.name) && !/\.test\./.test(f.name)
+          ? readFileSync(`${dir}/${f.name}`, 'utf8')
+          : '',
+    )
     .join('\n');
 }
 
@@ -28,13 +37,17 @@ describe('catalogues', () => {
       expect(x).not.toBe('');
       expect(x).not.toContain('!');
     }
-    if (key !== 'advice.who') for (const x of texts(other)) expect(x, 'Devanagari').toMatch(/[\u0900-\u097f]/);
-    for (const x of texts(value)) expect(x, 'no Devanagari in English').not.toMatch(key.startsWith('help.') ? /^$/ : /[\u0900-\u097f]/);
+    if (key !== 'advice.who')
+      for (const x of texts(other)) expect(x, 'Devanagari').toMatch(/[\u0900-\u097f]/);
+    for (const x of texts(value))
+      expect(x, 'no Devanagari in English').not.toMatch(key.startsWith('help.') ? /^$/ : /[\u0900-\u097f]/);
   });
   it('hold nothing that is not used', () => {
     const all = sources('webmail') + sources('kit');
     const dynamic = [...all.matchAll(/t\(\s*`([\w.]+?)\$\{/g)].map((m) => m[1]!);
-    const unused = Object.keys(en).filter((k) => !all.includes(`'${k}'`) && !dynamic.some((d) => k.startsWith(d)));
+    const unused = Object.keys(en).filter(
+      (k) => !all.includes(`'${k}'`) && !dynamic.some((d) => k.startsWith(d)),
+    );
     expect(unused).toEqual([]);
   });
 });

@@ -45,7 +45,14 @@ export type IconName = keyof typeof PATHS;
 /** Decoration only: the word beside it, or the button's label, says the rest. */
 export function Icon({ name, filled }: { name: IconName; filled?: boolean }): JSX.Element {
   return (
-    <svg class={`icon icon-${name}`} viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" focusable="false">
+    <svg
+      class={`icon icon-${name}`}
+      viewBox="0 0 20 20"
+      width="20"
+      height="20"
+      aria-hidden="true"
+      focusable="false"
+    >
       <path
         d={PATHS[name]}
         fill={filled ? 'currentColor' : 'none'}

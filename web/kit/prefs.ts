@@ -22,7 +22,9 @@ function write(key: string, v: string): void {
 }
 
 export const theme = signal<Theme>(read('mohar.theme', ['auto', 'light', 'dark'], 'auto') as Theme);
-export const density = signal<Density>(read('mohar.density', ['comfortable', 'compact'], 'comfortable') as Density);
+export const density = signal<Density>(
+  read('mohar.density', ['comfortable', 'compact'], 'comfortable') as Density,
+);
 /** The theme in force, after the system's wish. */
 export const dark = signal(false);
 

@@ -43,7 +43,13 @@ export function Button(p: {
   icon?: IconName;
 }): JSX.Element {
   return (
-    <button type={p.type ?? 'button'} class={`button ${p.kind ?? 'plain'}`} disabled={p.disabled} title={p.title} onClick={p.onClick}>
+    <button
+      type={p.type ?? 'button'}
+      class={`button ${p.kind ?? 'plain'}`}
+      disabled={p.disabled}
+      title={p.title}
+      onClick={p.onClick}
+    >
       {p.icon && <Icon name={p.icon} />}
       <span>{p.children}</span>
     </button>
@@ -101,10 +107,19 @@ export interface MenuItem {
 }
 
 /** A button with a menu (ARIA menu button pattern: arrows, Home, End, letters). */
-export function Menu(p: { label: string; items: MenuItem[]; children: ComponentChildren; class?: string; align?: 'start' | 'end'; up?: boolean }): JSX.Element {
+export function Menu(p: {
+  label: string;
+  items: MenuItem[];
+  children: ComponentChildren;
+  class?: string;
+  align?: 'start' | 'end';
+  up?: boolean;
+}): JSX.Element {
   const [open, setOpen] = useState(false);
   const box = useRef<HTMLDivElement>(null);
-  const items = () => [...(box.current?.querySelectorAll<HTMLElement>('[role^=menuitem]:not([disabled])') ?? [])];
+  const items = () => [
+    ...(box.current?.querySelectorAll<HTMLElement>('[role^=menuitem]:not([disabled])') ?? []),
+  ];
   useLayoutEffect(() => {
     if (!open) return;
     (items().find((x) => x.getAttribute('aria-checked') === 'true') ?? items()[0])?.focus();
@@ -132,7 +147,15 @@ export function Menu(p: { label: string; items: MenuItem[]; children: ComponentC
   };
   return (
     <div class={`menu ${p.class ?? ''}`} ref={box} onKeyDown={onKey}>
-      <button type="button" class="menu-button" aria-haspopup="menu" aria-expanded={open} aria-label={p.label} title={p.label} onClick={() => setOpen(!open)}>
+      <button
+        type="button"
+        class="menu-button"
+        aria-haspopup="menu"
+        aria-expanded={open}
+        aria-label={p.label}
+        title={p.label}
+        onClick={() => setOpen(!open)}
+      >
         {p.children}
       </button>
       {open && (

@@ -1,6 +1,12 @@
 /** A list of any length with only the rows in view in the document:
  * @tanstack/virtual-core bound to Preact. */
-import { elementScroll, observeElementOffset, observeElementRect, type VirtualItem, Virtualizer } from '@tanstack/virtual-core';
+import {
+  elementScroll,
+  observeElementOffset,
+  observeElementRect,
+  type VirtualItem,
+  Virtualizer,
+} from '@tanstack/virtual-core';
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useReducer, useRef } from 'preact/hooks';
 
@@ -14,7 +20,11 @@ export interface Virtual {
 }
 
 /** `rowHeight` is the same for all rows, so nothing is measured and nothing jumps. */
-export function useVirtual(scroller: RefObject<HTMLElement | null>, count: number, rowHeight: number): Virtual {
+export function useVirtual(
+  scroller: RefObject<HTMLElement | null>,
+  count: number,
+  rowHeight: number,
+): Virtual {
   const [, again] = useReducer((n: number) => n + 1, 0);
   const ref = useRef<Virtualizer<HTMLElement, HTMLElement> | null>(null);
   const options = {

@@ -1,12 +1,12 @@
 /** Coming in and going out: what is fetched first, and what is left behind
  * on this machine afterwards, which is nothing. */
 import { signal } from '@preact/signals';
-import { lang, t } from '../kit/i18n';
-import { toast } from '../kit/ui';
 import { clearAllLocal, setDraftOwner } from '../data/draftstore';
 import { people } from '../data/people';
 import { signOut, whoAmI } from '../data/signin';
 import { forget, jmap, loadIdentities, loadMailboxes, me } from '../data/store';
+import { lang, t } from '../kit/i18n';
+import { toast } from '../kit/ui';
 import { drafts, front, restoreLeftovers } from './composers';
 import { place } from './route';
 import { list, live } from './state';

@@ -1,14 +1,14 @@
 /** What sending would do, said while one writes; and the refusal, if it comes. */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type Key, lang, locale, pick, t } from '../kit/i18n';
-import { Icon } from '../kit/icons';
-import { Button, Dialog, labelName } from '../kit/ui';
 import type { Draft } from '../data/compose';
 import { POLICY } from '../data/jmap';
 import { groupClasses, providerName } from '../data/standing';
 import { jmap, me } from '../data/store';
-import { LABELS, type Explanation, type Label, type Reason } from '../data/types';
+import { type Explanation, LABELS, type Label, type Reason } from '../data/types';
+import { type Key, lang, locale, pick, t } from '../kit/i18n';
+import { Icon } from '../kit/icons';
+import { Button, Dialog, labelName } from '../kit/ui';
 
 function list(items: string[]): string {
   return new Intl.ListFormat(locale(lang.value), { type: 'conjunction' }).format(items);
@@ -30,27 +30,40 @@ export function blamed(x: Explanation | null): Set<string> {
   return new Set((x?.reasons ?? []).flatMap((r) => r.recipients ?? []).map((a) => a.toLowerCase()));
 }
 
-/** The line under the recipients. */
-export function AdviceLine({ draft }: { draft: Draft }): JSX.Element | null {
+/** The line under the recipients: who they are to the state. Its place is
+ * kept from the start, so that nothing moves under the pointer when the
+ * answer comes. */
+export function AdviceLine({ draft }: { draft: Draft }): JSX.Element {
   const x = draft.explanation.value;
-  if (!x) return null;
   // Without a label the policy's answer would be a guess.
   const unlabelled = draft.label.value === null;
-  const first = unlabelled ? undefined : x.reasons[0];
   return (
-    <div class={`advice advice-${unlabelled ? 'none' : x.verdict}`} role="status">
-      <p>
-        <Icon name={unlabelled ? 'person' : x.verdict === 'allow' ? 'check' : 'warn'} />
+    <p class={`advice advice-${x && !unlabelled ? x.verdict : 'none'}`} role="status">
+      <Icon name={!x || unlabelled ? 'person' : x.verdict === 'allow' ? 'check' : 'warn'} />
+      {x ? (
         <span>
-          <strong>{t('advice.who', { who: whoSentence(x) })}</strong> {unlabelled ? t('advice.unlabelled') : t(`verdict.${x.verdict}` as Key)}
+          <strong>{t('advice.who', { who: whoSentence(x) })}</strong>{' '}
+          {unlabelled ? t('advice.unlabelled') : t(`verdict.${x.verdict}` as Key)}
         </span>
-      </p>
-      {first && (
-        <p class="advice-why">
-          {pick(first.what)} {pick(first.advice)}
-        </p>
+      ) : (
+        <span class="advice-empty">{t('advice.empty')}</span>
       )}
-      {!unlabelled && x.verdict === 'ask-reason' && (
+    </p>
+  );
+}
+
+/** Beside the Send button: why the policy will act, and the reason it asks for. */
+export function AdviceWhy({ draft }: { draft: Draft }): JSX.Element | null {
+  const x = draft.explanation.value;
+  if (!x || draft.label.value === null || (!x.reasons.length && x.verdict !== 'ask-reason')) return null;
+  return (
+    <div class={`why advice-${x.verdict}`} role="status">
+      {x.reasons.map((r) => (
+        <p key={r.rule}>
+          <strong>{pick(r.what)}</strong> {pick(r.advice)}
+        </p>
+      ))}
+      {x.verdict === 'ask-reason' && (
         <label class="reason">
           <span>{t('reason.label')}</span>
           <input
@@ -75,7 +88,11 @@ async function acceptedLabels(d: Draft): Promise<Label[]> {
   if (!lower.length || !jmap.has(POLICY)) return lower;
   const to = d.recipients().map((a) => a.email);
   const r = await jmap.call(
-    lower.map((l) => ['Policy/explain', { from: me.peek()?.address, to, label: l, inReplyTo: d.seed.answers ?? null }, l]),
+    lower.map((l) => [
+      'Policy/explain',
+      { from: me.peek()?.address, to, label: l, inReplyTo: d.seed.answers ?? null },
+      l,
+    ]),
     lower,
   );
   return lower.filter((l) => ['allow', 'ask-reason', 'hold'].includes(String(r[l]?.verdict)));
@@ -93,11 +110,14 @@ export function RefusalDialog(p: {
   const all = draft.recipients().length;
   const [lower, setLower] = useState<Label[]>([]);
   useEffect(() => {
-    void acceptedLabels(draft).then(setLower).catch(() => {});
+    void acceptedLabels(draft)
+      .then(setLower)
+      .catch(() => {});
   }, [draft]);
   const withdraw = () => {
     const gone = new Set(people.map((a) => a.toLowerCase()));
-    for (const f of [draft.to, draft.cc, draft.bcc]) f.value = f.peek().filter((a) => !gone.has(a.email.toLowerCase()));
+    for (const f of [draft.to, draft.cc, draft.bcc])
+      f.value = f.peek().filter((a) => !gone.has(a.email.toLowerCase()));
     draft.touched('people');
     p.onClose();
   };
@@ -109,7 +129,9 @@ export function RefusalDialog(p: {
           <p class="refusal-what">{pick(r.what)}</p>
           {r.recipients?.length > 0 && (
             <ul class="refusal-people">
-              {r.recipients.map((a) => <li key={a}>{a}</li>)}
+              {r.recipients.map((a) => (
+                <li key={a}>{a}</li>
+              ))}
             </ul>
           )}
           <p class="refusal-advice">{pick(r.advice)}</p>
@@ -118,7 +140,9 @@ export function RefusalDialog(p: {
       ))}
       <div class="dialog-actions stacked">
         {people.length > 0 && people.length < all && (
-          <Button kind="primary" onClick={withdraw}>{t('refused.remove', { n: people.length })}</Button>
+          <Button kind="primary" onClick={withdraw}>
+            {t('refused.remove', { n: people.length })}
+          </Button>
         )}
         {lower.map((l) => (
           <Button
@@ -132,7 +156,9 @@ export function RefusalDialog(p: {
             {t('refused.relabel', { label: labelName(l) })}
           </Button>
         ))}
-        <Button kind={people.length > 0 && people.length < all ? 'plain' : 'primary'} onClick={p.onClose}>{t('refused.back')}</Button>
+        <Button kind={people.length > 0 && people.length < all ? 'plain' : 'primary'} onClick={p.onClose}>
+          {t('refused.back')}
+        </Button>
       </div>
       {lower.length > 0 && <p class="hint">{t('refused.relabelHint')}</p>}
     </Dialog>

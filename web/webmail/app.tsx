@@ -2,14 +2,14 @@
 import type { JSX } from 'preact';
 import { lazy, Suspense } from 'preact/compat';
 import { useEffect } from 'preact/hooks';
-import { lang, t } from '../kit/i18n';
-import { startPrefs, width } from '../kit/prefs';
-import { Button, Dialog, say, Toasts, toast } from '../kit/ui';
 import { actionFailed } from '../data/actions';
 import { shownName } from '../data/address';
 import { arrived } from '../data/live';
 import { people } from '../data/people';
 import { mailboxWithRole, offline } from '../data/store';
+import { lang, t } from '../kit/i18n';
+import { startPrefs, width } from '../kit/prefs';
+import { Button, Dialog, say, Toasts, toast } from '../kit/ui';
 import { enter, phase } from './account';
 import { drafts, front } from './composers';
 import { Help } from './help';
@@ -58,16 +58,29 @@ function Shell(): JSX.Element {
   const w = width.value;
   return (
     <div class={`shell ${w} ${open ? 'reading' : 'listing'} ${front.value !== null ? 'writing' : ''}`}>
-      <a class="skip" href="#list" onClick={(e) => { e.preventDefault(); document.getElementById('list')?.focus(); }}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(e) => {
+          e.preventDefault();
+          (document.getElementById('list') ?? document.getElementById('main'))?.focus();
+        }}
+      >
         {t('skip')}
       </a>
       <Effects />
       <TopBar />
-      {offline.value && <div class="notice" role="status">{t('offline')}</div>}
+      {offline.value && (
+        <div class="notice" role="status">
+          {t('offline')}
+        </div>
+      )}
       <div class="panes">
         {(w === 'wide' || navOpen.value) && <Nav />}
-        {(w === 'wide' || !open) && <ListPane />}
-        {(w === 'wide' || open) && <Reader />}
+        <main id="main" class="main" tabIndex={-1}>
+          {(w === 'wide' || !open) && <ListPane />}
+          {(w === 'wide' || open) && <Reader />}
+        </main>
       </div>
       {w === 'narrow' && !open && front.value === null && <BottomBar />}
       {drafts.value.length > 0 && (
@@ -81,7 +94,9 @@ function Shell(): JSX.Element {
           <p>{t('destroy.text', { n: confirmDestroy.value.length })}</p>
           <div class="dialog-actions">
             <Button onClick={() => (confirmDestroy.value = null)}>{t('cancel')}</Button>
-            <Button kind="danger" onClick={() => void destroyForEver(confirmDestroy.peek() ?? [])}>{t('destroy.do')}</Button>
+            <Button kind="danger" onClick={() => void destroyForEver(confirmDestroy.peek() ?? [])}>
+              {t('destroy.do')}
+            </Button>
           </div>
         </Dialog>
       )}
@@ -106,9 +121,21 @@ export function App(): JSX.Element {
         <main class="alone">
           <h1>{t('unreachable.title')}</h1>
           <p>{t('unreachable.text')}</p>
-          <Button kind="primary" onClick={() => { phase.value = 'starting'; void enter(); }}>{t('retry')}</Button>
+          <Button
+            kind="primary"
+            onClick={() => {
+              phase.value = 'starting';
+              void enter();
+            }}
+          >
+            {t('retry')}
+          </Button>
         </main>
       );
   }
-  return <main class="alone" aria-busy="true"><h1 class="sr-only">{t('app.name')}</h1></main>;
+  return (
+    <main class="alone" aria-busy="true">
+      <h1 class="sr-only">{t('app.name')}</h1>
+    </main>
+  );
 }

@@ -1,13 +1,13 @@
 /** The letters being written. One is in front; the others wait as tabs. */
 import { signal } from '@preact/signals';
-import { fullDate } from '../kit/format';
-import { t } from '../kit/i18n';
 import { shownName } from '../data/address';
 import { Draft, type Seed } from '../data/compose';
 import { takeLeftovers } from '../data/draftstore';
 import { forward, reply, resume } from '../data/reply';
 import { loadEmails, me } from '../data/store';
 import type { Email } from '../data/types';
+import { fullDate } from '../kit/format';
+import { t } from '../kit/i18n';
 import { letterToAnswer } from './state';
 
 export const drafts = signal<Draft[]>([]);
@@ -34,7 +34,10 @@ export function drop(d: Draft): void {
 }
 
 const intro = (e: Email): string =>
-  t('quote.intro', { date: fullDate(e.sentAt ?? e.receivedAt), name: e.from?.[0] ? shownName(e.from[0]) : '' });
+  t('quote.intro', {
+    date: fullDate(e.sentAt ?? e.receivedAt),
+    name: e.from?.[0] ? shownName(e.from[0]) : '',
+  });
 
 export async function answer(how: 'reply' | 'replyAll' | 'forward', to?: Email): Promise<void> {
   let e = to ?? (await letterToAnswer());
@@ -44,7 +47,16 @@ export async function answer(how: 'reply' | 'replyAll' | 'forward', to?: Email):
     e = (await letterToAnswer()) ?? e;
   }
   const mine = me.peek()?.address ?? '';
-  if (how === 'forward') write(forward(e, t('quote.forwarded', { date: fullDate(e.sentAt ?? e.receivedAt), name: e.from?.[0] ? shownName(e.from[0]) : '' })));
+  if (how === 'forward')
+    write(
+      forward(
+        e,
+        t('quote.forwarded', {
+          date: fullDate(e.sentAt ?? e.receivedAt),
+          name: e.from?.[0] ? shownName(e.from[0]) : '',
+        }),
+      ),
+    );
   else write(reply(e, mine, how === 'replyAll', intro(e)), true);
 }
 

@@ -8,12 +8,12 @@
  */
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { t } from '../kit/i18n';
-import { dark } from '../kit/prefs';
-import { Button } from '../kit/ui';
 import { type Clean, sanitise } from '../data/sanitise';
 import { jmap } from '../data/store';
 import type { BodyPart } from '../data/types';
+import { t } from '../kit/i18n';
+import { dark } from '../kit/prefs';
+import { Button } from '../kit/ui';
 import { startKeys } from './keys';
 
 /** A letter higher than this scrolls inside its frame. */
@@ -46,7 +46,9 @@ a[data-odd]::after{color:#ff9d92}
 function useCids(parts: BodyPart[]): ReadonlyMap<string, string> {
   const [map, setMap] = useState<ReadonlyMap<string, string>>(new Map());
   useEffect(() => {
-    const inline = parts.filter((p) => p.cid && p.blobId && p.type.startsWith('image/') && p.type !== 'image/svg+xml').slice(0, MAX_CID_IMAGES);
+    const inline = parts
+      .filter((p) => p.cid && p.blobId && p.type.startsWith('image/') && p.type !== 'image/svg+xml')
+      .slice(0, MAX_CID_IMAGES);
     if (!inline.length) return;
     let gone = false;
     const urls: string[] = [];
@@ -67,7 +69,15 @@ function useCids(parts: BodyPart[]): ReadonlyMap<string, string> {
   return map;
 }
 
-export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart[]; title: string }): JSX.Element {
+export function HtmlBody({
+  html,
+  parts,
+  title,
+}: {
+  html: string;
+  parts: BodyPart[];
+  title: string;
+}): JSX.Element {
   const frame = useRef<HTMLIFrameElement>(null);
   const [remote, setRemote] = useState(false);
   const [clean, setClean] = useState<Clean | null>(null);
@@ -88,11 +98,11 @@ export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart
     doc.head.append(style);
     doc.body.innerHTML = clean.html;
     const el = frame.current!;
-    const fit = () => {
+    const grow = () => {
       el.style.height = `${Math.min(MAX_HEIGHT_PX, Math.ceil(doc.documentElement.getBoundingClientRect().height) + 2)}px`;
     };
-    fit();
-    const watch = new ResizeObserver(fit);
+    grow();
+    const watch = new ResizeObserver(grow);
     watch.observe(doc.documentElement);
     watch.observe(doc.body);
     // Keys pressed while the letter has the focus still move through the list.
@@ -110,7 +120,14 @@ export function HtmlBody({ html, parts, title }: { html: string; parts: BodyPart
       {clean && clean.remote > 0 && !remote && (
         <div class="remote-bar">
           <span>{t('remote.blocked', { n: clean.remote })}</span>
-          <Button kind="quiet" icon="image" onClick={() => { setLoaded(0); setRemote(true); }}>
+          <Button
+            kind="quiet"
+            icon="image"
+            onClick={() => {
+              setLoaded(0);
+              setRemote(true);
+            }}
+          >
             {t('remote.show')}
           </Button>
         </div>

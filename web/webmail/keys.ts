@@ -1,9 +1,10 @@
 /** The keyboard. Letters follow the key's place when the layout is not Latin,
  * so that they work on an InScript keyboard too. */
-import { front, answer, write } from './composers';
-import * as s from './state';
-import { place } from './route';
+
 import { lastDone } from '../data/actions';
+import { answer, front, write } from './composers';
+import { place } from './route';
+import * as s from './state';
 
 /** How long `g` waits for its second key. */
 const CHORD_MS = 1500;
@@ -23,41 +24,75 @@ export function keyOf(e: { key: string; code: string; shiftKey: boolean }): stri
 function typing(target: EventTarget | null): boolean {
   const el = target as HTMLElement | null;
   if (!el?.closest) return false;
-  return !!el.closest('input:not([type=checkbox]), textarea, select, [contenteditable=true], [role=menu], dialog');
+  return !!el.closest(
+    'input:not([type=checkbox]), textarea, select, [contenteditable=true], [role=menu], dialog',
+  );
 }
 
 const GO = { i: 'inbox', d: 'drafts', t: 'sent', a: 'archive', j: 'junk', '#': 'trash' } as const;
 
 function plain(k: string): boolean {
   switch (k) {
-    case 'j': s.step(1); return true;
-    case 'k': s.step(-1); return true;
+    case 'j':
+      s.step(1);
+      return true;
+    case 'k':
+      s.step(-1);
+      return true;
     case 'o':
     case 'Enter': {
       const id = s.cursor.peek();
       if (id) s.open(id);
       return !!id;
     }
-    case 'u': s.closeLetter(); return true;
-    case 'e': void s.archive(); return true;
+    case 'u':
+      s.closeLetter();
+      return true;
+    case 'e':
+      void s.archive();
+      return true;
     case '#':
-    case 'Delete': void s.remove(); return true;
-    case '!': void s.junk(); return true;
-    case 's': s.toggleFlag(); return true;
+    case 'Delete':
+      void s.remove();
+      return true;
+    case '!':
+      void s.junk();
+      return true;
+    case 's':
+      s.toggleFlag();
+      return true;
     case 'x': {
       const id = s.cursor.peek() ?? place.peek().open;
       if (id) s.toggleSelect(id);
       return true;
     }
-    case 'r': void answer('reply'); return true;
-    case 'a': void answer('replyAll'); return true;
-    case 'f': void answer('forward'); return true;
-    case 'c': write({}); return true;
-    case 'I': s.setRead(true); return true;
-    case 'U': s.setRead(false); return true;
-    case 'z': if (lastDone.peek()) s.undo(); return true;
-    case '/': document.querySelector<HTMLInputElement>('#search')?.focus(); return true;
-    case '?': s.showHelp.value = true; return true;
+    case 'r':
+      void answer('reply');
+      return true;
+    case 'a':
+      void answer('replyAll');
+      return true;
+    case 'f':
+      void answer('forward');
+      return true;
+    case 'c':
+      write({});
+      return true;
+    case 'I':
+      s.setRead(true);
+      return true;
+    case 'U':
+      s.setRead(false);
+      return true;
+    case 'z':
+      if (lastDone.peek()) s.undo();
+      return true;
+    case '/':
+      document.querySelector<HTMLInputElement>('#search')?.focus();
+      return true;
+    case '?':
+      s.showHelp.value = true;
+      return true;
   }
   return false;
 }

@@ -1,12 +1,12 @@
 /** The message list: virtual rows over a windowed query. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { mailboxes } from '../data/store';
 import { t } from '../kit/i18n';
 import { Icon } from '../kit/icons';
 import { density, width } from '../kit/prefs';
 import { Button, IconButton, Menu } from '../kit/ui';
 import { useVirtual } from '../kit/virtual';
-import { mailboxes } from '../data/store';
 import { mailboxName } from './nav';
 import { place } from './route';
 import { Row } from './row';
@@ -22,8 +22,13 @@ function SelectionBar(): JSX.Element {
   const here = s.mailbox.value;
   return (
     <div class="selection-bar" role="toolbar" aria-label={t('selection.label')}>
-      <IconButton icon="close" label={t('selection.clear')} keys="Esc" onClick={() => (s.selected.value = new Set())} />
-      <strong>{t('selection.count', { n })}</strong>
+      <IconButton
+        icon="close"
+        label={t('selection.clear')}
+        keys="Esc"
+        onClick={() => (s.selected.value = new Set())}
+      />
+      <h1>{t('selection.count', { n })}</h1>
       <span class="grow" />
       <IconButton icon="archive" label={t('archive')} keys="e" onClick={() => void s.archive()} />
       <IconButton icon="trash" label={t('delete')} keys="#" onClick={() => void s.remove()} />
@@ -55,7 +60,9 @@ function Heading(): JSX.Element {
   return (
     <div class="list-head">
       <h1>{q !== null ? t('search.results') : m ? mailboxName(m) : ''}</h1>
-      <span class="list-total">{total !== null && t(q !== null ? 'count.hits' : 'count.threads', { n: total })}</span>
+      <span class="list-total">
+        {total !== null && t(q !== null ? 'count.hits' : 'count.threads', { n: total })}
+      </span>
     </div>
   );
 }
@@ -65,7 +72,13 @@ function Empty(): JSX.Element {
   return (
     <div class="empty">
       <Icon name={q !== null ? 'search' : 'inbox'} />
-      <p>{q !== null ? t('empty.search') : s.mailbox.value?.role === 'inbox' ? t('empty.inbox') : t('empty.folder')}</p>
+      <p>
+        {q !== null
+          ? t('empty.search')
+          : s.mailbox.value?.role === 'inbox'
+            ? t('empty.inbox')
+            : t('empty.folder')}
+      </p>
       {q !== null && <p class="hint">{t('empty.searchHint')}</p>}
     </div>
   );
@@ -94,11 +107,14 @@ export function ListPane(): JSX.Element {
   }, [s.cursor.value]);
 
   return (
-    <main class="list-pane" aria-label={t('list.label')}>
+    <section class="list-pane" aria-label={t('list.label')}>
       {s.selected.value.size ? <SelectionBar /> : <Heading />}
       {list?.failed.value && (
         <div class="notice">
-          {t('list.failed')} <Button kind="quiet" onClick={() => void list.refresh()}>{t('retry')}</Button>
+          {t('list.failed')}{' '}
+          <Button kind="quiet" onClick={() => void list.refresh()}>
+            {t('retry')}
+          </Button>
         </div>
       )}
       {total === 0 && <Empty />}
@@ -122,10 +138,16 @@ export function ListPane(): JSX.Element {
       >
         <div class="list-rows" role="presentation" style={{ height: `${v.height}px` }}>
           {v.items.map((it) => (
-            <Row key={list?.idAt(it.index) ?? `hole-${it.index}`} id={list?.idAt(it.index)} index={it.index} top={it.start} height={h} />
+            <Row
+              key={list?.idAt(it.index) ?? `hole-${it.index}`}
+              id={list?.idAt(it.index)}
+              index={it.index}
+              top={it.start}
+              height={h}
+            />
           ))}
         </div>
       </div>
-    </main>
+    </section>
   );
 }

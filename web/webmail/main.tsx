@@ -5,7 +5,9 @@ import './style/shell.css';
 import './style/list.css';
 import './style/letter.css';
 import './style/compose.css';
+import { guardPage } from '../data/sanitise';
 import { App } from './app';
 
+guardPage();
 const root = document.getElementById('app');
 if (root) render(<App />, root);

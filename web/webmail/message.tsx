@@ -1,21 +1,25 @@
 /** One message of a conversation: who, to whom, what, and its files. */
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { fileSize, fullDate, shortDate } from '../kit/format';
-import { type Key, t } from '../kit/i18n';
-import { Icon, type IconName } from '../kit/icons';
-import { LabelChip, Menu } from '../kit/ui';
 import { shownName } from '../data/address';
 import { linkify, splitQuotes } from '../data/quote';
 import { emailStanding, type Standing } from '../data/standing';
 import { me } from '../data/store';
 import type { Address, BodyPart, Email, Label } from '../data/types';
+import { fileSize, fullDate, shortDate } from '../kit/format';
+import { type Key, t } from '../kit/i18n';
+import { Icon, type IconName } from '../kit/icons';
+import { LabelChip, Menu } from '../kit/ui';
 import { answer, continueDraft } from './composers';
 import { HtmlBody } from './frame';
 import { downloadPath, setRead } from './state';
 
 const STANDING_ICON: Record<Standing, IconName> = {
-  self: 'person', colleague: 'building', government: 'building', outside: 'outside', failed: 'warn',
+  self: 'person',
+  colleague: 'building',
+  government: 'building',
+  outside: 'outside',
+  failed: 'warn',
 };
 
 /** What the sender is to the state: a word and a shape, never colour alone. */
@@ -59,7 +63,9 @@ function Plain({ text }: { text: string }): JSX.Element {
     <div class="plain" dir="auto">
       {linkify(text).map((s, i) =>
         s.href ? (
-          <a key={i} href={s.href} target="_blank" rel="noopener noreferrer nofollow">{s.text}</a>
+          <a key={i} href={s.href} target="_blank" rel="noopener noreferrer nofollow">
+            {s.text}
+          </a>
         ) : (
           s.text
         ),
@@ -80,7 +86,10 @@ function TextBody({ text }: { text: string }): JSX.Element {
 function Body({ email }: { email: Email }): JSX.Element {
   const parts = email.htmlBody ?? [];
   const value = (p: BodyPart) => email.bodyValues?.[p.partId ?? '']?.value ?? '';
-  const html = parts.filter((p) => p.type === 'text/html').map(value).join('<hr>');
+  const html = parts
+    .filter((p) => p.type === 'text/html')
+    .map(value)
+    .join('<hr>');
   const inline = useMemo(() => [...parts, ...(email.attachments ?? [])], [email]);
   const cut = Object.values(email.bodyValues ?? {}).some((v) => v.isTruncated);
   const odd = Object.values(email.bodyValues ?? {}).some((v) => v.isEncodingProblem);
@@ -90,11 +99,19 @@ function Body({ email }: { email: Email }): JSX.Element {
       {html ? (
         <HtmlBody html={html} parts={inline} title={email.subject || t('no.subject')} />
       ) : (
-        <TextBody text={(email.textBody ?? []).filter((p) => p.type.startsWith('text/')).map(value).join('\n')} />
+        <TextBody
+          text={(email.textBody ?? [])
+            .filter((p) => p.type.startsWith('text/'))
+            .map(value)
+            .join('\n')}
+        />
       )}
       {cut && email.blobId && (
         <p class="body-note">
-          {t('body.cut')} <a href={downloadPath(email.blobId, 'letter.eml', 'message/rfc822')} download>{t('download')}</a>
+          {t('body.cut')}{' '}
+          <a href={downloadPath(email.blobId, 'letter.eml', 'message/rfc822')} download>
+            {t('download')}
+          </a>
         </p>
       )}
     </div>
@@ -102,7 +119,9 @@ function Body({ email }: { email: Email }): JSX.Element {
 }
 
 function Files({ list }: { list: BodyPart[] }): JSX.Element | null {
-  const files = list.filter((p) => p.blobId && !(p.cid && p.disposition === 'inline' && p.type.startsWith('image/')));
+  const files = list.filter(
+    (p) => p.blobId && !(p.cid && p.disposition === 'inline' && p.type.startsWith('image/')),
+  );
   if (!files.length) return null;
   return (
     <ul class="files" aria-label={t('files.label')}>
@@ -112,7 +131,9 @@ function Files({ list }: { list: BodyPart[] }): JSX.Element | null {
         return (
           <li key={p.blobId}>
             <a class="file" href={downloadPath(p.blobId!, name, p.type)} download={name} title={name}>
-              <span class="file-kind" aria-hidden="true">{ext || <Icon name="attach" />}</span>
+              <span class="file-kind" aria-hidden="true">
+                {ext || <Icon name="attach" />}
+              </span>
               <span class="file-text">
                 <span class="file-name">{name}</span>
                 <small>{fileSize(p.size)}</small>
@@ -128,7 +149,11 @@ function Files({ list }: { list: BodyPart[] }): JSX.Element | null {
 
 function Details({ email }: { email: Email }): JSX.Element {
   const rows: [Key, Address[] | null | undefined][] = [
-    ['field.from', email.from], ['field.to', email.to], ['field.cc', email.cc], ['field.bcc', email.bcc], ['field.replyTo', email.replyTo],
+    ['field.from', email.from],
+    ['field.to', email.to],
+    ['field.cc', email.cc],
+    ['field.bcc', email.bcc],
+    ['field.replyTo', email.replyTo],
   ];
   return (
     <dl class="details">
@@ -150,7 +175,17 @@ function Details({ email }: { email: Email }): JSX.Element {
 
 /** `head` is the label that heads the conversation; a message shows its own
  * only where it differs. */
-export function Message({ email, startOpen, only, head }: { email: Email; startOpen: boolean; only: boolean; head: Label | null }): JSX.Element {
+export function Message({
+  email,
+  startOpen,
+  only,
+  head,
+}: {
+  email: Email;
+  startOpen: boolean;
+  only: boolean;
+  head: Label | null;
+}): JSX.Element {
   const [open, setOpen] = useState(startOpen);
   const [details, setDetails] = useState(false);
   const mine = me.value?.address ?? '';
@@ -162,7 +197,9 @@ export function Message({ email, startOpen, only, head }: { email: Email; startO
   if (!open && !only) {
     return (
       <button type="button" class="message folded" aria-expanded="false" onClick={() => setOpen(true)}>
-        <span class="folded-from">{email.from?.[0]?.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : name}</span>
+        <span class="folded-from">
+          {email.from?.[0]?.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : name}
+        </span>
         <span class="folded-text">{email.preview}</span>
         <time dateTime={date}>{shortDate(date)}</time>
       </button>
@@ -171,16 +208,29 @@ export function Message({ email, startOpen, only, head }: { email: Email; startO
   return (
     <section class={`message ${draft ? 'draft' : ''}`} aria-label={t('message.by', { name })}>
       <header class="message-head">
-        <span class={`avatar standing-${standing}`} aria-hidden="true">{[...name][0]?.toUpperCase()}</span>
+        <span class={`avatar standing-${standing}`} aria-hidden="true">
+          {[...name][0]?.toUpperCase()}
+        </span>
         <div class="message-who">
           <div class="who-line">
             <strong class="who-name">{name}</strong>
-            {draft ? <span class="draft-word">{t('draft.word')}</span> : <StandingBadge standing={standing} />}
+            {draft ? (
+              <span class="draft-word">{t('draft.word')}</span>
+            ) : (
+              <StandingBadge standing={standing} />
+            )}
             {email.label && email.label !== head && <LabelChip label={email.label} small />}
           </div>
           <div class="who-to">
-            {standing !== 'self' && from && from.email !== name && <span class="who-address">{from.email}</span>}
-            <button type="button" class="to-line" aria-expanded={details} onClick={() => setDetails(!details)}>
+            {standing !== 'self' && from && from.email !== name && (
+              <span class="who-address">{from.email}</span>
+            )}
+            <button
+              type="button"
+              class="to-line"
+              aria-expanded={details}
+              onClick={() => setDetails(!details)}
+            >
               {t('field.toShort')} <Names list={[...(email.to ?? []), ...(email.cc ?? [])].slice(0, 4)} />
               {(email.to?.length ?? 0) + (email.cc?.length ?? 0) > 4 && ' …'}
               <Icon name="down" />
@@ -188,7 +238,9 @@ export function Message({ email, startOpen, only, head }: { email: Email; startO
           </div>
         </div>
         <div class="message-end">
-          <time dateTime={date} title={fullDate(date)}>{fullDate(date)}</time>
+          <time dateTime={date} title={fullDate(date)}>
+            {fullDate(date)}
+          </time>
           <Menu
             label={t('more')}
             align="end"
@@ -206,10 +258,16 @@ export function Message({ email, startOpen, only, head }: { email: Email; startO
         </div>
       </header>
       {details && <Details email={email} />}
-      {standing === 'failed' && <p class="warning"><Icon name="warn" /> {t('standing.failed.long')}</p>}
+      {standing === 'failed' && (
+        <p class="warning">
+          <Icon name="warn" /> {t('standing.failed.long')}
+        </p>
+      )}
       {draft ? (
         <p class="body">
-          <button type="button" class="button primary" onClick={() => continueDraft(email)}>{t('draft.continue')}</button>
+          <button type="button" class="button primary" onClick={() => continueDraft(email)}>
+            {t('draft.continue')}
+          </button>
         </p>
       ) : null}
       <Body email={email} />

@@ -1,12 +1,12 @@
 /** Top bar, mailbox list and, on a phone, the bar at the bottom. */
 import type { JSX } from 'preact';
 import { useRef } from 'preact/hooks';
+import { mailboxes, me } from '../data/store';
+import type { Mailbox } from '../data/types';
 import { type Key, lang, setLang, t } from '../kit/i18n';
 import { Icon, type IconName, Mark } from '../kit/icons';
 import { type Density, density, type Theme, theme, width } from '../kit/prefs';
 import { Button, IconButton, Menu } from '../kit/ui';
-import { mailboxes, me } from '../data/store';
-import type { Mailbox } from '../data/types';
 import { leave } from './account';
 import { write } from './composers';
 import { go, place } from './route';
@@ -14,7 +14,14 @@ import { LangSwitch } from './signin';
 import { goRole, navOpen, showHelp } from './state';
 
 const ROLE_ORDER = ['inbox', 'drafts', 'sent', 'archive', 'junk', 'trash'];
-const ROLE_ICON: Record<string, IconName> = { inbox: 'inbox', drafts: 'drafts', sent: 'sent', archive: 'archive', junk: 'junk', trash: 'trash' };
+const ROLE_ICON: Record<string, IconName> = {
+  inbox: 'inbox',
+  drafts: 'drafts',
+  sent: 'sent',
+  archive: 'archive',
+  junk: 'junk',
+  trash: 'trash',
+};
 
 /** Mailboxes with a role have a name of ours in the page's language; the
  * others keep their owner's. */
@@ -24,13 +31,16 @@ export function mailboxName(m: Mailbox): string {
 
 function sorted(all: Mailbox[]): Mailbox[] {
   const rank = (m: Mailbox) => (m.role && ROLE_ORDER.includes(m.role) ? ROLE_ORDER.indexOf(m.role) : 99);
-  return [...all].sort((a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name, lang.value));
+  return [...all].sort(
+    (a, b) => rank(a) - rank(b) || a.sortOrder - b.sortOrder || a.name.localeCompare(b.name, lang.value),
+  );
 }
 
 /** Depth below the top, for indenting; a loop in the data ends at 5. */
 function depth(m: Mailbox, by: Map<string, Mailbox>): number {
   let d = 0;
-  for (let p = m.parentId && by.get(m.parentId); p && d < 5; p = p.parentId ? by.get(p.parentId) : undefined) d++;
+  for (let p = m.parentId && by.get(m.parentId); p && d < 5; p = p.parentId ? by.get(p.parentId) : undefined)
+    d++;
   return d;
 }
 
@@ -50,7 +60,12 @@ function tree(all: Mailbox[]): Mailbox[] {
 function Item({ m, level }: { m: Mailbox; level: number }): JSX.Element {
   const here = place.value.mailbox === m.id;
   // Drafts: how many there are; elsewhere: how many wait to be read.
-  const n = m.role === 'drafts' ? m.totalEmails : m.role === 'junk' || m.role === 'trash' || m.role === 'sent' ? 0 : m.unreadEmails;
+  const n =
+    m.role === 'drafts'
+      ? m.totalEmails
+      : m.role === 'junk' || m.role === 'trash' || m.role === 'sent'
+        ? 0
+        : m.unreadEmails;
   return (
     <li>
       <a
@@ -85,20 +100,38 @@ export function Nav(): JSX.Element {
   const own = rows.filter((m) => !withRole.includes(m));
   return (
     <>
-      {width.value !== 'wide' && <button type="button" class="scrim" aria-label={t('close')} onClick={() => (navOpen.value = false)} />}
+      {width.value !== 'wide' && (
+        <button type="button" class="scrim" aria-label={t('close')} onClick={() => (navOpen.value = false)} />
+      )}
       <nav class="nav" aria-label={t('nav.label')}>
         {width.value !== 'narrow' && (
           <div class="nav-compose">
-            <Button kind="primary" icon="compose" title={`${t('compose')} (c)`} onClick={() => { navOpen.value = false; write({}); }}>
+            <Button
+              kind="primary"
+              icon="compose"
+              title={`${t('compose')} (c)`}
+              onClick={() => {
+                navOpen.value = false;
+                write({});
+              }}
+            >
               {t('compose')}
             </Button>
           </div>
         )}
-        <ul>{withRole.map((m) => <Item key={m.id} m={m} level={0} />)}</ul>
+        <ul>
+          {withRole.map((m) => (
+            <Item key={m.id} m={m} level={0} />
+          ))}
+        </ul>
         {own.length > 0 && (
           <>
             <h2 class="nav-head">{t('nav.folders')}</h2>
-            <ul>{own.map((m) => <Item key={m.id} m={m} level={depth(m, by)} />)}</ul>
+            <ul>
+              {own.map((m) => (
+                <Item key={m.id} m={m} level={depth(m, by)} />
+              ))}
+            </ul>
           </>
         )}
       </nav>
@@ -147,12 +180,25 @@ export function Search(): JSX.Element {
 
 export function TopBar(): JSX.Element {
   const who = me.value;
-  const setTheme = (v: Theme) => () => { theme.value = v; };
-  const setDensity = (v: Density) => () => { density.value = v; };
+  const setTheme = (v: Theme) => () => {
+    theme.value = v;
+  };
+  const setDensity = (v: Density) => () => {
+    density.value = v;
+  };
   return (
     <header class="topbar">
-      {width.value !== 'wide' && <IconButton icon="menu" label={t('nav.label')} onClick={() => (navOpen.value = !navOpen.peek())} />}
-      <a class="brand" href="#/" onClick={(e) => { e.preventDefault(); goRole('inbox'); }}>
+      {width.value !== 'wide' && (
+        <IconButton icon="menu" label={t('nav.label')} onClick={() => (navOpen.value = !navOpen.peek())} />
+      )}
+      <a
+        class="brand"
+        href="#/"
+        onClick={(e) => {
+          e.preventDefault();
+          goRole('inbox');
+        }}
+      >
         <Mark />
         <span>{t('app.name')}</span>
       </a>
@@ -168,9 +214,23 @@ export function TopBar(): JSX.Element {
             { label: t('theme.auto'), checked: theme.value === 'auto', onChoose: setTheme('auto') },
             { label: t('theme.light'), checked: theme.value === 'light', onChoose: setTheme('light') },
             { label: t('theme.dark'), checked: theme.value === 'dark', onChoose: setTheme('dark') },
-            { label: t('density.comfortable'), checked: density.value === 'comfortable', onChoose: setDensity('comfortable') },
-            { label: t('density.compact'), checked: density.value === 'compact', onChoose: setDensity('compact') },
-            { label: t('help.title'), icon: 'keyboard', onChoose: () => { showHelp.value = true; } },
+            {
+              label: t('density.comfortable'),
+              checked: density.value === 'comfortable',
+              onChoose: setDensity('comfortable'),
+            },
+            {
+              label: t('density.compact'),
+              checked: density.value === 'compact',
+              onChoose: setDensity('compact'),
+            },
+            {
+              label: t('help.title'),
+              icon: 'keyboard',
+              onChoose: () => {
+                showHelp.value = true;
+              },
+            },
           ]}
         >
           <Icon name="settings" />
@@ -180,11 +240,18 @@ export function TopBar(): JSX.Element {
           align="end"
           class="account"
           items={[
-            { label: who?.name || who?.address || '', hint: [who?.post, who?.address].filter(Boolean).join(' · '), onChoose: () => {}, disabled: true },
+            {
+              label: who?.name || who?.address || '',
+              hint: [who?.post, who?.address].filter(Boolean).join(' · '),
+              onChoose: () => {},
+              disabled: true,
+            },
             { label: t('signout'), onChoose: () => void leave() },
           ]}
         >
-          <span class="initial" aria-hidden="true">{[...(who?.name || who?.address || '?')][0]}</span>
+          <span class="initial" aria-hidden="true">
+            {[...(who?.name || who?.address || '?')][0]}
+          </span>
         </Menu>
       </div>
     </header>
@@ -194,8 +261,12 @@ export function TopBar(): JSX.Element {
 export function BottomBar(): JSX.Element {
   const m = mailboxes.value.find((x) => x.role === 'inbox');
   return (
-    <div class="bottombar" role="toolbar" aria-label={t('nav.short')}>
-      <button type="button" onClick={() => goRole('inbox')} aria-current={place.value.mailbox === m?.id ? 'page' : undefined}>
+    <nav class="bottombar" aria-label={t('nav.short')}>
+      <button
+        type="button"
+        onClick={() => goRole('inbox')}
+        aria-current={place.value.mailbox === m?.id ? 'page' : undefined}
+      >
         <Icon name="inbox" />
         <span>{t('role.inbox')}</span>
       </button>
@@ -211,6 +282,6 @@ export function BottomBar(): JSX.Element {
         <Icon name="folder" />
         <span>{t('nav.short')}</span>
       </button>
-    </div>
+    </nav>
   );
 }

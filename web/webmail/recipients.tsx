@@ -2,13 +2,13 @@
 import type { Signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useId, useRef, useState } from 'preact/hooks';
-import { t } from '../kit/i18n';
-import { Icon } from '../kit/icons';
 import { isAddress, parseAddresses, shownName, unique } from '../data/address';
 import { people } from '../data/people';
 import { standingOf } from '../data/standing';
 import { me } from '../data/store';
 import type { Address, RecipientClass } from '../data/types';
+import { t } from '../kit/i18n';
+import { Icon } from '../kit/icons';
 
 interface Props {
   label: string;
@@ -27,7 +27,9 @@ export function Recipients(p: Props): JSX.Element {
   const input = useRef<HTMLInputElement>(null);
   const id = useId();
   const mine = me.value?.address ?? '';
-  const hits = text.length ? people.find(text, mine).filter((a) => !p.value.value.some((b) => b.email === a.email)) : [];
+  const hits = text.length
+    ? people.find(text, mine).filter((a) => !p.value.value.some((b) => b.email === a.email))
+    : [];
 
   const set = (list: Address[]) => {
     p.value.value = unique(list);
@@ -51,7 +53,11 @@ export function Recipients(p: Props): JSX.Element {
       e.preventDefault();
       const hit = hits[at];
       if (hit) add([hit]);
-    } else if ((e.key === 'Enter' || e.key === ',' || e.key === ';' || e.key === 'Tab') && text.trim() && !e.ctrlKey) {
+    } else if (
+      (e.key === 'Enter' || e.key === ',' || e.key === ';' || e.key === 'Tab') &&
+      text.trim() &&
+      !e.ctrlKey
+    ) {
       if (e.key !== 'Tab') e.preventDefault();
       takeText();
     } else if (e.key === ' ' && isAddress(text.trim())) {
@@ -78,11 +84,22 @@ export function Recipients(p: Props): JSX.Element {
           const near = cls ? cls === 'own' || cls === 'government' : standingOf(a, null, mine) !== 'outside';
           const blamed = p.blamed.has(a.email.toLowerCase());
           return (
-            <span key={a.email} class={`chip ${bad ? 'bad' : near ? 'near' : 'far'} ${blamed ? 'blamed' : ''}`} title={a.email}>
+            <span
+              key={a.email}
+              class={`chip ${bad ? 'bad' : near ? 'near' : 'far'} ${blamed ? 'blamed' : ''}`}
+              title={a.email}
+            >
               {bad || blamed ? <Icon name="warn" /> : !near && <Icon name="outside" />}
               <span class="chip-name">{shownName(a)}</span>
               {bad && <span class="sr-only">{t('chip.bad')}</span>}
-              <button type="button" aria-label={t('chip.remove', { name: a.email })} onClick={() => { set(p.value.peek().filter((x) => x !== a)); input.current?.focus(); }}>
+              <button
+                type="button"
+                aria-label={t('chip.remove', { name: a.email })}
+                onClick={() => {
+                  set(p.value.peek().filter((x) => x !== a));
+                  input.current?.focus();
+                }}
+              >
                 <Icon name="close" />
               </button>
             </span>
@@ -103,7 +120,10 @@ export function Recipients(p: Props): JSX.Element {
           aria-activedescendant={hits.length ? `${id}-${at}` : undefined}
           autoFocus={p.autoFocus}
           value={text}
-          onInput={(e) => { setText(e.currentTarget.value); setAt(0); }}
+          onInput={(e) => {
+            setText(e.currentTarget.value);
+            setAt(0);
+          }}
           onKeyDown={onKey}
           onBlur={takeText}
           onPaste={(e) => {
@@ -113,7 +133,13 @@ export function Recipients(p: Props): JSX.Element {
             add(parseAddresses(v).map((a) => people.named(a)));
           }}
         />
-        <ul class="completions" role="listbox" id={`${id}-list`} aria-label={t('chip.suggestions')} hidden={!hits.length}>
+        <ul
+          class="completions"
+          role="listbox"
+          id={`${id}-list`}
+          aria-label={t('chip.suggestions')}
+          hidden={!hits.length}
+        >
           {hits.map((a, i) => (
             <li
               key={a.email}

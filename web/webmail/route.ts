@@ -29,7 +29,12 @@ function safeDecode(s: string): string {
 }
 
 export function formatPlace(p: Place): string {
-  const base = p.query !== null ? `#/s/${encodeURIComponent(p.query)}` : p.mailbox ? `#/m/${encodeURIComponent(p.mailbox)}` : '#/';
+  const base =
+    p.query !== null
+      ? `#/s/${encodeURIComponent(p.query)}`
+      : p.mailbox
+        ? `#/m/${encodeURIComponent(p.mailbox)}`
+        : '#/';
   return p.open ? `${base}/${encodeURIComponent(p.open)}` : base;
 }
 

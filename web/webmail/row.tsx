@@ -1,17 +1,17 @@
 /** One row of the list: a conversation, or a hit of a search. */
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { fullDate, shortDate } from '../kit/format';
-import { t } from '../kit/i18n';
-import { Icon } from '../kit/icons';
-import { density, width } from '../kit/prefs';
-import { LabelChip } from '../kit/ui';
 import { isUnread } from '../data/actions';
 import { shownName, unique } from '../data/address';
 import { people } from '../data/people';
 import { emailStanding } from '../data/standing';
 import { emailSignal, loadEmails, me, threadSignal } from '../data/store';
 import type { Address, Email } from '../data/types';
+import { fullDate, shortDate } from '../kit/format';
+import { t } from '../kit/i18n';
+import { Icon } from '../kit/icons';
+import { density, width } from '../kit/prefs';
+import { LabelChip } from '../kit/ui';
 import { continueDraft } from './composers';
 import { place } from './route';
 import * as s from './state';
@@ -26,12 +26,19 @@ function names(e: Email, thread: string[], outgoing: boolean, mine: string): str
     const a = from[0] ?? e.from?.[0];
     return a ? shownName(a) : t('unknown.sender');
   }
-  return from.map((a) => (a.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : shownName(a))).join(', ');
+  return from
+    .map((a) => (a.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : shownName(a)))
+    .join(', ');
 }
 
 function Skeleton({ index, top, height }: { index: number; top: number; height: number }): JSX.Element {
   return (
-    <div class="row skeleton" role="row" aria-rowindex={index + 1} style={{ transform: `translateY(${top}px)`, height: `${height}px` }}>
+    <div
+      class="row skeleton"
+      role="row"
+      aria-rowindex={index + 1}
+      style={{ transform: `translateY(${top}px)`, height: `${height}px` }}
+    >
       <div role="gridcell" aria-label={t('loading')}>
         <i class={`bar w${(index % 4) + 1}`} />
         <i class={`bar long w${((index + 2) % 4) + 1}`} />
@@ -73,7 +80,17 @@ function useSwipe(id: string | undefined) {
   };
 }
 
-export function Row({ id, index, top, height }: { id: string | undefined; index: number; top: number; height: number }): JSX.Element {
+export function Row({
+  id,
+  index,
+  top,
+  height,
+}: {
+  id: string | undefined;
+  index: number;
+  top: number;
+  height: number;
+}): JSX.Element {
   const swipe = useSwipe(id);
   const e = id ? emailSignal(id).value : undefined;
   useEffect(() => {
@@ -85,7 +102,8 @@ export function Row({ id, index, top, height }: { id: string | undefined; index:
   const mine = me.value?.address ?? '';
   const role = s.mailbox.value?.role;
   const whole = place.value.query === null ? (threadSignal(e.threadId).value ?? [id]) : [id];
-  const thread = role === 'drafts' ? whole : whole.filter((x) => x === id || !emailSignal(x).value?.keywords.$draft);
+  const thread =
+    role === 'drafts' ? whole : whole.filter((x) => x === id || !emailSignal(x).value?.keywords.$draft);
   const outgoing = role === 'sent' || role === 'drafts';
   const unread = place.value.query === null ? isUnread(id) : !e.keywords.$seen;
   const who = names(e, thread, outgoing, mine);
@@ -132,9 +150,16 @@ export function Row({ id, index, top, height }: { id: string | undefined; index:
             {unread && <span class="sr-only">{t('row.unread')} </span>}
             {who}
           </span>
-          {thread.length > 1 && <span class="row-count" title={t('row.messages', { n: thread.length })}>{thread.length}</span>}
+          {thread.length > 1 && (
+            <span class="row-count" title={t('row.messages', { n: thread.length })}>
+              {thread.length}
+            </span>
+          )}
           {outside && (
-            <span class={`row-outside ${standing}`} title={t(standing === 'failed' ? 'standing.failed.long' : 'standing.outside.long')}>
+            <span
+              class={`row-outside ${standing}`}
+              title={t(standing === 'failed' ? 'standing.failed.long' : 'standing.outside.long')}
+            >
               <Icon name={standing === 'failed' ? 'warn' : 'outside'} />
               <span>{t(standing === 'failed' ? 'standing.failed' : 'standing.outside')}</span>
             </span>
@@ -145,8 +170,18 @@ export function Row({ id, index, top, height }: { id: string | undefined; index:
         </div>
         <div class="row-line">
           <span class="row-subject">{e.subject || t('no.subject')}</span>
-          {e.hasAttachment && <span class="row-mark" title={t('row.attachment')}><Icon name="attach" /><span class="sr-only">{t('row.attachment')}</span></span>}
-          {e.keywords.$flagged && <span class="row-mark flagged" title={t('row.flagged')}><Icon name="flag" filled /><span class="sr-only">{t('row.flagged')}</span></span>}
+          {e.hasAttachment && (
+            <span class="row-mark" title={t('row.attachment')}>
+              <Icon name="attach" />
+              <span class="sr-only">{t('row.attachment')}</span>
+            </span>
+          )}
+          {e.keywords.$flagged && (
+            <span class="row-mark flagged" title={t('row.flagged')}>
+              <Icon name="flag" filled />
+              <span class="sr-only">{t('row.flagged')}</span>
+            </span>
+          )}
           {compact && e.label && <LabelChip label={e.label} small />}
         </div>
         {!compact && (

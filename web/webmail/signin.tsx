@@ -1,11 +1,11 @@
 /** The sign-in page: two fields, one button, both languages. */
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
+import { signIn } from '../data/signin';
+import type { Bilingual } from '../data/types';
 import { lang, pick, setLang, t } from '../kit/i18n';
 import { Mark } from '../kit/icons';
 import { Button } from '../kit/ui';
-import { signIn } from '../data/signin';
-import type { Bilingual } from '../data/types';
 
 export function LangSwitch(): JSX.Element {
   const other = lang.value === 'hi' ? 'en' : 'hi';
@@ -36,7 +36,14 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
     if (problem === null) onDone();
     else document.getElementById('password')?.focus();
   };
-  const text = error === 'offline' ? t('signin.offline') : error === 'empty' ? t('signin.empty') : error ? pick(error) : '';
+  const text =
+    error === 'offline'
+      ? t('signin.offline')
+      : error === 'empty'
+        ? t('signin.empty')
+        : error
+          ? pick(error)
+          : '';
   return (
     <div class="signin">
       <header>

@@ -1,14 +1,23 @@
 /** What the webmail is showing, and the verbs that its buttons and keys share. */
 import { batch, computed, effect, signal, untracked } from '@preact/signals';
-import { t } from '../kit/i18n';
-import { width } from '../kit/prefs';
-import { say, toast } from '../kit/ui';
 import * as act from '../data/actions';
 import { MessageList } from '../data/list';
 import { Live } from '../data/live';
 import { parseSearch } from '../data/search';
-import { emailSignal, jmap, loadThread, mailboxById, mailboxes, mailboxWithRole, prune, threadSignal } from '../data/store';
+import {
+  emailSignal,
+  jmap,
+  loadThread,
+  mailboxById,
+  mailboxes,
+  mailboxWithRole,
+  prune,
+  threadSignal,
+} from '../data/store';
 import type { Email, Mailbox } from '../data/types';
+import { t } from '../kit/i18n';
+import { width } from '../kit/prefs';
+import { say, toast } from '../kit/ui';
 import { go, place } from './route';
 
 export const list = signal<MessageList | null>(null);
@@ -209,7 +218,12 @@ export async function letterToAnswer(): Promise<Email | undefined> {
   if (!e) return undefined;
   await loadThread(e.threadId);
   const ids = threadSignal(e.threadId).peek() ?? [e.id];
-  return [...ids].reverse().map((x) => emailSignal(x).peek()).find((x) => x && !x.keywords.$draft) ?? emailSignal(e.id).peek();
+  return (
+    [...ids]
+      .reverse()
+      .map((x) => emailSignal(x).peek())
+      .find((x) => x && !x.keywords.$draft) ?? emailSignal(e.id).peek()
+  );
 }
 
 export function goRole(role: 'inbox' | 'drafts' | 'sent' | 'archive' | 'junk' | 'trash'): void {
@@ -217,4 +231,5 @@ export function goRole(role: 'inbox' | 'drafts' | 'sent' | 'archive' | 'junk' | 
   if (m) go({ mailbox: m.id, query: null, open: null });
 }
 
-export const downloadPath = (blobId: string, name: string, type: string): string => jmap.downloadPath(blobId, name, type);
+export const downloadPath = (blobId: string, name: string, type: string): string =>
+  jmap.downloadPath(blobId, name, type);
