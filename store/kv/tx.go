@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/mohar-mail/mohar/base/fault"
@@ -13,7 +14,6 @@ import (
 type Tx struct {
 	base   Reader
 	writes map[string][]byte // nil value: deleted
-	sorted []string          // the keys of writes in order; nil when stale
 	size   int
 	err    error
 }
@@ -53,7 +53,6 @@ func (t *Tx) set(key, value []byte) {
 	}
 	old, had := t.writes[string(key)]
 	if !had {
-		t.sorted = nil
 		t.size += len(key)
 	}
 	t.size += len(value) - len(old)
@@ -95,26 +94,17 @@ func (t *Tx) GetMany(keys [][]byte) ([][]byte, error) {
 	return vs, nil
 }
 
-func (t *Tx) order() []string {
-	if t.sorted == nil {
-		t.sorted = make([]string, 0, len(t.writes))
-		for k := range t.writes {
-			t.sorted = append(t.sorted, k)
-		}
-		slices.Sort(t.sorted)
-	}
-	return t.sorted
-}
-
-// pending lists the transaction's own writes inside r, in r's order.
+// pending lists the transaction's own writes inside r, in r's order. It sorts
+// only those: a large transaction that looks something up for each of its writes
+// must not sort them all each time.
 func (t *Tx) pending(r Range) []string {
 	var in []string
-	for _, k := range t.order() {
-		if k < string(r.From) || (r.To != nil && k >= string(r.To)) {
-			continue
+	for k := range t.writes {
+		if k >= string(r.From) && (r.To == nil || k < string(r.To)) {
+			in = append(in, k)
 		}
-		in = append(in, k)
 	}
+	slices.Sort(in)
 	if r.Reverse {
 		slices.Reverse(in)
 	}
@@ -175,7 +165,7 @@ func (t *Tx) Scan(r Range, fn func(key, value []byte) bool) error {
 
 func (t *Tx) batch(lazy bool) *Batch {
 	b := &Batch{Shard: t.Shard(), Expect: t.Version(), Lazy: lazy, Writes: make([]Write, 0, len(t.writes))}
-	for _, k := range t.order() {
+	for _, k := range slices.Sorted(maps.Keys(t.writes)) {
 		b.Writes = append(b.Writes, Write{Key: []byte(k), Value: t.writes[k]})
 	}
 	return b
