@@ -37,7 +37,7 @@ const (
 	// stopLimit is how long a peer may take to end when it is asked to.
 	stopLimit = 10 * time.Second
 	// lookAgain is the pause between two looks at what cannot notify.
-	lookAgain = 50 * time.Millisecond
+	lookAgain = 100 * time.Millisecond
 )
 
 // Tool gives the path of a program. A test that lacks it fails with the line

@@ -28,6 +28,9 @@ type Postfix struct {
 	Log  string
 	etc  string
 	proc *process
+	// owner is the test at whose end Postfix ends, whichever of its parts has
+	// started it anew.
+	owner testing.TB
 }
 
 const masterCF = `127.0.0.1:%d inet n - n - - smtpd
@@ -65,12 +68,11 @@ func StartPostfix(t testing.TB, c PostfixConfig) *Postfix {
 	if os.Geteuid() != 0 {
 		t.Fatal("Postfix must be started by root")
 	}
-	bin := Tool(t, "postfix", "postfix")
 	dir := Folder(t)
 	if c.Port == 0 {
 		c.Port = FreePort(t)
 	}
-	p := &Postfix{Port: c.Port, Log: filepath.Join(dir, "mail.log"), etc: filepath.Join(dir, "etc")}
+	p := &Postfix{owner: t, Port: c.Port, Log: filepath.Join(dir, "mail.log"), etc: filepath.Join(dir, "etc")}
 	for _, d := range []string{"q", "data"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil { //nolint:gosec // entered by the postfix user
 			t.Fatal(err)
@@ -90,10 +92,7 @@ func StartPostfix(t testing.TB, c PostfixConfig) *Postfix {
 	write(t, filepath.Join(p.etc, "known"), known)
 	write(t, filepath.Join(p.etc, "transport"), transport)
 	write(t, filepath.Join(p.etc, "main.cf"), p.mainCF(dir, pem, c))
-	p.proc = spawn(t, bin, "-c", p.etc, "start-fg")
-	// The master leads a session of its own, which no signal to our child ends.
-	t.Cleanup(func() { _ = exec.Command(bin, "-c", p.etc, "abort").Run() })
-	p.proc.await(t, "postfix", p.Logs, p.Port)
+	p.start()
 	return p
 }
 
@@ -131,19 +130,29 @@ func (p *Postfix) mainCF(dir, pem string, c PostfixConfig) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// Set changes a line of main.cf while Postfix runs. What it serves from then on
-// follows the new line.
+// Set changes a line of main.cf and starts Postfix anew, so that no session
+// that is open outlives the old line.
 func (p *Postfix) Set(t testing.TB, key, value string) {
 	t.Helper()
-	for _, cmd := range [][]string{
-		{Tool(t, "postconf", "postfix"), "-c", p.etc, "-e", key + "=" + value},
-		{Tool(t, "postfix", "postfix"), "-c", p.etc, "reload"},
-	} {
-		if out, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v: %s", cmd[0], err, out)
-		}
+	if out, status := Run(Tool(t, "postconf", "postfix"), "-c", p.etc, "-e", key+"="+value); status != 0 {
+		t.Fatalf("postconf: %d: %s", status, out)
 	}
-	Eventually(t, startLimit, "Postfix accepts after its reload", func() bool { return Accepts(p.Port) }, p.Logs)
+	p.end()
+	p.start()
+}
+
+func (p *Postfix) start() {
+	t := p.owner
+	t.Helper()
+	p.proc = spawn(t, Tool(t, "postfix", "postfix"), "-c", p.etc, "start-fg")
+	// The master leads a session of its own, which no signal to our child ends.
+	t.Cleanup(p.end)
+	p.proc.await(t, "postfix", p.Logs, p.Port)
+}
+
+func (p *Postfix) end() {
+	_ = exec.Command("postfix", "-c", p.etc, "abort").Run() // it may have ended
+	<-p.proc.done
 }
 
 // Sendmail hands a message (LF line ends) to the local submission program of
