@@ -3,6 +3,7 @@ package jmap
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/wire/jmap/jmapserver"
 )
@@ -129,5 +131,31 @@ func TestSentAsStored(t *testing.T) {
 	}
 	if !strings.Contains(string(s.Content), "\r\nBcc: b@x.example\r\n") {
 		t.Error("the content is not as stored")
+	}
+}
+
+// TestSendErrors turns each kind of failure of the submit flow into its
+// SetError.
+func TestSendErrors(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fault.New(fault.Denied, "test", "You may not."), `{"description":"You may not.","type":"forbiddenFrom"}`},
+		{fault.New(fault.NotFound, "test", "There is no <ravi@rajya.example>."), `{"description":"There is no <ravi@rajya.example>.","invalidRecipients":["ravi@rajya.example"],"type":"invalidRecipients"}`},
+		{fault.New(fault.NotFound, "test", "Somebody is unknown."), `{"description":"Somebody is unknown.","invalidRecipients":["ravi@rajya.example","b@x.example"],"type":"invalidRecipients"}`},
+		{fault.New(fault.Invalid, "test", "No label."), `{"description":"No label.","type":"invalidEmail"}`},
+		{fault.New(fault.TooMany, "test", "Too fast."), `{"description":"Too fast.","type":"rateLimit"}`},
+		{fault.New(fault.Unavailable, "test", "Later."), `{"description":"Later.","type":"serverUnavailable"}`},
+		{errors.New("a secret detail"), `{"description":"The server could not do this now.","type":"serverFail"}`},
+	} {
+		w := newWorld(t)
+		w.submit.fail = c.err
+		w.deliver(t, "drafts $draft", "Date: Mon, 23 Nov 2026 09:00:00 +0530\nFrom: asha@rajya.example\nTo: ravi@rajya.example, b@x.example\n\nx")
+		code, body := w.call(fmt.Sprintf(`[["EmailSubmission/set",{"accountId":"a1","create":{"s":{"identityId":%q,"emailId":"E1"}}},"0"]]`, identityID("asha@rajya.example")), "en")
+		if code != 200 || !strings.Contains(string(body), `"notCreated":{"s":`+c.want+`}`) {
+			t.Errorf("%v:\n%s\nwants %s", c.err, body, c.want)
+		}
 	}
 }

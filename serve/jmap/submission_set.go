@@ -190,7 +190,7 @@ func (d *Door) send(ctx context.Context, c *jmapserver.Call, raw json.RawMessage
 	qid, err := d.cfg.Submit.Submit(ctx, Submission{Account: c.Principal.Account, Address: c.Principal.Address,
 		Envelope: *env, Content: content, Lang: c.Lang})
 	if err != nil {
-		return nil, sendError(err, c.Lang)
+		return nil, sendError(err, env, c.Lang)
 	}
 	row := &submissionRow{Identity: ident, Email: e.ID.String(), Thread: e.Thread.String(), From: env.From,
 		SendAt: d.clock.Now().Unix(), Queue: qid}
@@ -400,9 +400,25 @@ func reasonsOf(d *mohar.Decision) []reason {
 	return out
 }
 
+// unknownOf lists the recipients that an error names; all of them where it names
+// none, since one of them it must be.
+func unknownOf(err error, env *mohar.Envelope) []string {
+	var all, named []string
+	for _, r := range env.To {
+		all = append(all, r.Address)
+		if strings.Contains(fault.Public(err), r.Address) {
+			named = append(named, r.Address)
+		}
+	}
+	if named != nil {
+		return named
+	}
+	return all
+}
+
 // sendError turns the submit flow's error into a SetError. A refusal by policy
 // tells its reasons, in the words of the language asked for and in both.
-func sendError(err error, lang string) error {
+func sendError(err error, env *mohar.Envelope, lang string) error {
 	switch fault.KindOf(err) {
 	case fault.Refused:
 		e := &wire.SetError{Type: "forbiddenToSend", Description: fault.Public(err)}
@@ -420,7 +436,7 @@ func sendError(err error, lang string) error {
 	case fault.Denied:
 		return &wire.SetError{Type: "forbiddenFrom", Description: fault.Public(err)}
 	case fault.NotFound:
-		return &wire.SetError{Type: "invalidRecipients", Description: fault.Public(err), Extra: map[string]any{"invalidRecipients": []string{}}}
+		return &wire.SetError{Type: "invalidRecipients", Description: fault.Public(err), Extra: map[string]any{"invalidRecipients": unknownOf(err, env)}}
 	case fault.Invalid:
 		return &wire.SetError{Type: "invalidEmail", Description: fault.Public(err)}
 	}
