@@ -156,6 +156,16 @@ func (p *peer) append(box, flags, msg string) string {
 	return t
 }
 
+// status gives one number of STATUS.
+func (p *peer) status(box, item string) (n int) {
+	p.Helper()
+	l := p.ok("STATUS " + box + " (" + item + ")")[0]
+	if _, err := fmt.Sscanf(l, "* STATUS "+box+" ("+item+" %d)", &n); err != nil {
+		p.Fatalf("%s: %v", l, err)
+	}
+	return n
+}
+
 func TestDoor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -276,28 +286,20 @@ func TestTraps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.dial()
-	status := func(box, item string) (n int) {
-		t.Helper()
-		l := p.ok("STATUS " + box + " (" + item + ")")[0]
-		if _, err := fmt.Sscanf(l, "* STATUS "+box+" ("+item+" %d)", &n); err != nil {
-			t.Fatalf("%s: %v", l, err)
-		}
-		return n
-	}
 	// UIDVALIDITY stands through a rename; a new mailbox of the old name has another.
 	p.ok("CREATE One")
-	old := status("One", "UIDVALIDITY")
+	old := p.status("One", "UIDVALIDITY")
 	p.append("One", "", letter(1))
 	p.ok("RENAME One Two")
-	if v := status("Two", "UIDVALIDITY"); v != old {
+	if v := p.status("Two", "UIDVALIDITY"); v != old {
 		t.Errorf("UIDVALIDITY was %d, after RENAME %d", old, v)
 	}
 	p.ok("CREATE One")
-	if v := status("One", "UIDVALIDITY"); v == old {
+	if v := p.status("One", "UIDVALIDITY"); v == old {
 		t.Error("a new mailbox has the UIDVALIDITY of an old one")
 	}
 	// HIGHESTMODSEQ is never 0, not even where nothing has happened.
-	if n := status("Junk", "HIGHESTMODSEQ"); n < 1 {
+	if n := p.status("Junk", "HIGHESTMODSEQ"); n < 1 {
 		t.Errorf("HIGHESTMODSEQ %d", n)
 	}
 	// The same mail twice, and the same Message-ID twice, is nothing special.
@@ -305,13 +307,13 @@ func TestTraps(t *testing.T) {
 	p.ok("COPY 1 One")
 	p.ok("COPY 1 One")
 	p.ok("COPY 1 Two")
-	if n := status("One", "MESSAGES"); n != 2 {
+	if n := p.status("One", "MESSAGES"); n != 2 {
 		t.Errorf("%d copies, want 2", n)
 	}
 	// UIDs are not used again after an expunge.
 	p.ok(`STORE 1:* +FLAGS.SILENT (\Deleted)`)
 	p.ok("EXPUNGE")
-	if n := status("Two", "UIDNEXT"); n != 3 {
+	if n := p.status("Two", "UIDNEXT"); n != 3 {
 		t.Errorf("UIDNEXT %d, want 3", n)
 	}
 	if got := p.append("Two", "", letter(2)); !strings.Contains(got, " 3]") {
@@ -339,10 +341,12 @@ func TestTraps(t *testing.T) {
 	if !strings.Contains(strings.ReplaceAll(out, "\r\n", "\n"), strings.ReplaceAll(odd, "\r\n", "\n")) || !strings.Contains(out, fmt.Sprintf("{%d}", len(odd))) {
 		t.Errorf("%q", out)
 	}
-	// More messages than one transaction takes.
-	if err := w.boxes.SetQuota(t.Context(), account, mailbox.NoQuota); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// TestManyMessages copies, marks and expunges more than one transaction takes.
+func TestManyMessages(t *testing.T) {
+	t.Parallel()
+	p := newWorld(t).dial()
 	for i := range 30 {
 		p.append("Sent", "", letter(i))
 	}
@@ -350,13 +354,13 @@ func TestTraps(t *testing.T) {
 	for range 6 {
 		p.ok("COPY 1:* Sent")
 	}
-	if n := status("Sent", "MESSAGES"); n != 30*64 {
+	if n := p.status("Sent", "MESSAGES"); n != 30*64 {
 		t.Fatalf("%d messages", n)
 	}
 	p.ok("COPY 1:* Drafts")
 	p.ok(`STORE 1:* +FLAGS.SILENT (\Seen \Deleted)`)
 	p.ok("EXPUNGE")
-	if s, d := status("Sent", "MESSAGES"), status("Drafts", "MESSAGES"); s != 0 || d != 30*64 {
+	if s, d := p.status("Sent", "MESSAGES"), p.status("Drafts", "MESSAGES"); s != 0 || d != 30*64 {
 		t.Errorf("Sent %d, Drafts %d", s, d)
 	}
 }

@@ -16,23 +16,22 @@ const (
 	DefaultWriteTimeout   = 2 * time.Minute  // without progress of the client's reading
 	// DefaultKeepAlive is how often IDLE says "Still here". Networks drop silent
 	// flows after 5 to 15 minutes; more often costs phones their battery.
-	DefaultKeepAlive         = 4 * time.Minute
-	DefaultMaxMessage        = 50 << 20
-	DefaultMaxCommand        = 256 << 10 // RFC 7162 section 4 asks for 8192 octets at least
-	DefaultMaxConns          = 50_000
-	DefaultMaxAccount        = 100 // connections of one account
-	DefaultMaxRemote         = 500 // connections of one address that have not signed in
-	maxCommandBeforeLogin    = 8 << 10
-	maxDiscardBeforeLogin    = 64 << 10
-	maxBadBeforeLogin        = 10 // bad commands before login
-	maxBadCommands           = 50 // bad commands in a row after it
-	maxAuthFailures          = 5
-	tlsHandshakeTimeout      = 30 * time.Second
-	outBatch                 = 64 << 10 // octets gathered before a write
-	readBuffer               = 8 << 10
-	maxKeptBuffer            = 256 << 10 // larger buffers are not pooled
-	pushers                  = 4         // goroutines that write to idling clients
-	searchResultPollInterval = 1000      // messages between looks at the context
+	DefaultKeepAlive      = 4 * time.Minute
+	DefaultMaxMessage     = 50 << 20
+	DefaultMaxCommand     = 256 << 10 // RFC 7162 section 4 asks for 8192 octets at least
+	DefaultMaxConns       = 50_000
+	DefaultMaxAccount     = 100 // connections of one account
+	DefaultMaxRemote      = 500 // connections of one address that have not signed in
+	maxCommandBeforeLogin = 8 << 10
+	maxDiscardBeforeLogin = 64 << 10
+	maxBadBeforeLogin     = 10 // bad commands before login
+	maxBadCommands        = 50 // bad commands in a row after it
+	maxAuthFailures       = 5
+	tlsHandshakeTimeout   = 30 * time.Second
+	outBatch              = 64 << 10 // octets gathered before a write
+	readBuffer            = 8 << 10
+	maxKeptBuffer         = 256 << 10 // larger buffers are not pooled
+	pushers               = 4         // goroutines that write to idling clients
 )
 
 // Config is what a Server needs. Zero fields take the defaults above.

@@ -69,6 +69,13 @@ func (c *conn) fetch(ctx context.Context, cmd imap.Command) error {
 			return c.fail(cmd.Tag, err)
 		}
 	}
+	if p.since > 0 && p.need != 0 {
+		// Structures are costly to read: first see which messages are meant.
+		var err error
+		if uids, err = c.changedSince(ctx, uids, p.since); err != nil {
+			return c.fail(cmd.Tag, err)
+		}
+	}
 	var unseen imap.Set
 	sent := 0
 	err := c.sess.Messages(ctx, c.sel.box.ID, uids, p.need, func(m *Message) error {
@@ -107,6 +114,17 @@ func (c *conn) fetch(ctx context.Context, cmd imap.Command) error {
 		}
 	}
 	return c.done(ctx, cmd, code, "Fetched")
+}
+
+func (c *conn) changedSince(ctx context.Context, uids imap.Set, since uint64) (imap.Set, error) {
+	var out imap.Set
+	err := c.sess.Messages(ctx, c.sel.box.ID, uids, 0, func(m *Message) error {
+		if m.ModSeq > since {
+			out.Add(m.UID)
+		}
+		return nil
+	})
+	return out, err
 }
 
 func (c *conn) fetchFailed(cmd imap.Command, err error) error {

@@ -95,12 +95,18 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 const (
+	probeInterval    = 75 * time.Second // TCP keep-alive, once a connection seems dead
+	probes           = 4
 	acceptBackoff    = 5 * time.Millisecond
 	maxAcceptBackoff = time.Second
 )
 
 // start takes a connection in, or refuses it at once.
 func (s *Server) start(nc net.Conn) {
+	if tc, ok := nc.(*net.TCPConn); ok && s.cfg.KeepAlive > 0 {
+		// The system's default of a probe every 15 seconds would keep phones awake.
+		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: s.cfg.KeepAlive, Interval: probeInterval, Count: probes})
+	}
 	c := newConn(s, nc)
 	host := remoteHost(nc.RemoteAddr())
 	s.mu.Lock()
@@ -249,7 +255,7 @@ func (s *Server) Close() error {
 		ln.Close()
 	}
 	for c := range s.conns {
-		c.nc.Close()
+		c.raw.Close() // nc belongs to the connection's goroutine
 	}
 	s.mu.Unlock()
 	s.push.close()
