@@ -295,6 +295,17 @@ func TestDamageIsFound(t *testing.T) {
 			k, _ := w.row(l, "o/")
 			w.put(l, k, nil)
 		}, "are missing"},
+		{"log rolled back", func(w *town, l kv.Shard) {
+			_, signed := w.row("log", "k")
+			tile, data := w.row("log", "t/")
+			w.must(w.eng.kv.Update(w.Context(), l, func(tx *kv.Tx) error {
+				return audit.Stage(tx, audit.Record{Time: w.clock.Now(), Kind: "test"})
+			}))
+			w.must(w.sequencer.Drain(w.Context(), l))
+			w.put("log", "k", signed)
+			w.put("log", tile, data)
+			w.put("log", "e/\x00\x00\x00\x00\x00\x00\x00\x01", nil)
+		}, "up to 1, its cursor is at 2"},
 		{"cursor unreadable", func(w *town, l kv.Shard) { w.put("log", "c/"+string(l), []byte("x")) }, "cannot be read"},
 		{"cursor of releases unreadable", func(w *town, l kv.Shard) {
 			w.must(w.boxes.Update(w.Context(), "binu", func(u *mailbox.Writer) error { return u.Destroy(1) }))
