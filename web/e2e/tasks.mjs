@@ -139,6 +139,24 @@ const TASKS = {
     assert.match(await text(page, '.editor'), /last words/);
     return page;
   },
+  async 'keys typed right after c never act on the letters'(url, browser, mock) {
+    const page = await open(browser, url);
+    await page.keyboard.press('j');
+    const archived = () => [...mock.emails.values()].filter((e) => e.mailboxIds.m3).length;
+    const before = archived();
+    for (let i = 0; i < 2; i++) {
+      await page.keyboard.press('c');
+      await page.keyboard.type('eee##!sx');
+      await page.waitForSelector('.recipients input:focus');
+      await page.keyboard.type('ravi.meena@rajya.example,');
+      await page.waitForFunction((n) => document.querySelectorAll('.composer .chip').length === n, 1);
+      assert.equal(await page.locator('.dock-tab').count(), 0);
+      await page.locator('.composer-foot .icon-button').last().click();
+      await page.waitForFunction(() => !document.querySelector('.composer'));
+    }
+    assert.equal(archived(), before);
+    return page;
+  },
   async 'attach a file'(url, browser, mock) {
     const page = await open(browser, url);
     await page.keyboard.press('c');

@@ -32,6 +32,8 @@ export async function enter(): Promise<void> {
     await jmap.start();
     await Promise.all([loadMailboxes(), loadIdentities()]);
     phase.value = 'ready';
+    // The writing window's code comes while the reader reads.
+    setTimeout(() => void import('./composer').catch(() => {}), 1500);
     live.start();
     if (restoreLeftovers()) toast.value = { text: t('draft.restored') };
   } catch {

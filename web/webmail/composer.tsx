@@ -11,7 +11,7 @@ import { type Key, t } from '../kit/i18n';
 import { Icon } from '../kit/icons';
 import { Button, IconButton, LabelChip, LabelShape, labelName, Menu, toast } from '../kit/ui';
 import { AdviceLine, AdviceWhy, blamed, RefusalDialog } from './advice';
-import { drafts, drop, focusBody, front } from './composers';
+import { drafts, drop, focusBody, front, opening } from './composers';
 import { Recipients } from './recipients';
 import { live } from './state';
 
@@ -174,6 +174,9 @@ function Window({ draft }: { draft: Draft }): JSX.Element {
   const classes = new Map((x?.recipients ?? []).map((r) => [r.address.toLowerCase(), r.class]));
   const bad = blamed(x);
   const changed = () => draft.touched('people');
+  useEffect(() => {
+    opening.value = false;
+  }, []);
 
   const send = async () => {
     // A half-typed recipient becomes a chip first.

@@ -12,23 +12,30 @@ import { letterToAnswer } from './state';
 
 export const drafts = signal<Draft[]>([]);
 export const front = signal<number | null>(null);
+/** From the key press until the writing window has the focus. Keys pressed
+ * meanwhile are the beginning of an address, not commands: on a slow line an
+ * `e` among them would archive a letter. */
+export const opening = signal(false);
 /** What the writing window does as it opens: an answer starts in the text. */
 export const focusBody = new WeakSet<Draft>();
 
 export function write(seed: Seed, inBody = false): Draft {
   const open = seed.draftId ? drafts.peek().find((d) => d.serverId === seed.draftId) : undefined;
   if (open) {
+    opening.value = front.peek() !== open.key;
     front.value = open.key;
     return open;
   }
   const d = new Draft(seed);
   if (inBody) focusBody.add(d);
+  opening.value = true;
   drafts.value = [...drafts.peek(), d];
   front.value = d.key;
   return d;
 }
 
 export function drop(d: Draft): void {
+  opening.value = false;
   drafts.value = drafts.peek().filter((x) => x !== d);
   if (front.peek() === d.key) front.value = drafts.peek()[drafts.peek().length - 1]?.key ?? null;
 }

@@ -2,7 +2,7 @@
  * so that they work on an InScript keyboard too. */
 
 import { lastDone } from '../data/actions';
-import { answer, front, write } from './composers';
+import { answer, front, opening, write } from './composers';
 import { place } from './route';
 import * as s from './state';
 
@@ -110,6 +110,10 @@ export function startKeys(): { handler: (e: KeyboardEvent) => void; stop: () => 
       return;
     }
     if (typing(e.target)) return;
+    if (opening.peek()) {
+      e.preventDefault();
+      return;
+    }
     const k = keyOf(e);
     // Enter and space belong to the control that has the focus.
     if (k === 'Enter' && (e.target as HTMLElement | null)?.closest?.('button, a, [role=option]')) return;

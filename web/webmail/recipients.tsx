@@ -1,7 +1,7 @@
 /** Recipients as chips, with completion (ARIA combobox with a listbox). */
 import type { Signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useId, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isAddress, parseAddresses, shownName, unique } from '../data/address';
 import { people } from '../data/people';
 import { standingOf } from '../data/standing';
@@ -25,6 +25,9 @@ export function Recipients(p: Props): JSX.Element {
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
   const input = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => {
+    if (p.autoFocus) input.current?.focus();
+  }, []);
   const id = useId();
   const mine = me.value?.address ?? '';
   const hits = text.length
@@ -118,7 +121,6 @@ export function Recipients(p: Props): JSX.Element {
           aria-controls={`${id}-list`}
           aria-autocomplete="list"
           aria-activedescendant={hits.length ? `${id}-${at}` : undefined}
-          autoFocus={p.autoFocus}
           value={text}
           onInput={(e) => {
             setText(e.currentTarget.value);

@@ -1,6 +1,6 @@
 /** The sign-in page: two fields, one button, both languages. */
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { signIn } from '../data/signin';
 import type { Bilingual } from '../data/types';
 import { lang, pick, setLang, t } from '../kit/i18n';
@@ -22,6 +22,7 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
   const [shown, setShown] = useState(false);
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Bilingual | 'offline' | 'empty' | null>(null);
+  useEffect(() => document.getElementById('user')?.focus(), []);
   const submit = async (e: Event) => {
     e.preventDefault();
     if (!user.trim() || !password) {
@@ -66,7 +67,6 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
             autocomplete="username"
             autocapitalize="none"
             spellcheck={false}
-            autoFocus
             value={user}
             aria-invalid={error === 'empty' && !user.trim()}
             aria-describedby="signin-error"
