@@ -66,7 +66,7 @@ func wantsJSON(r *http.Request) bool {
 
 func (w *World) list(rw http.ResponseWriter, r *http.Request, t *template.Template) {
 	to := r.URL.Query().Get("to")
-	var views []view
+	views := []view{}
 	for _, m := range w.Mails(to) {
 		if len(views) == listed {
 			break
