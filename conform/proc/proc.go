@@ -24,44 +24,36 @@ import (
 // startLimit is how long a server may take until it is ready.
 const startLimit = 60 * time.Second
 
-// Binary builds a command of the module once for the test binary and gives its
-// path.
+// binaries builds the module's commands once for the test binary and gives the
+// folder that they lie in.
+var binaries = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "mohar-bin-")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
+	cmd.Dir = root()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// Binary gives the path of a built command.
 func Binary(t testing.TB, name string) string {
 	t.Helper()
-	built.Lock()
-	defer built.Unlock()
-	if p := built.paths[name]; p != "" {
-		return p
-	}
-	dir, err := os.MkdirTemp("", "mohar-bin-")
+	dir, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-o", p, "./cmd/"+name)
-	cmd.Dir = Root(t)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	if built.paths == nil {
-		built.paths = map[string]string{}
-	}
-	built.paths[name] = p
-	return p
-}
-
-var built struct {
-	sync.Mutex
-	paths map[string]string
+	return filepath.Join(dir, name)
 }
 
 // Root gives the folder of the module.
-func Root(t testing.TB) string {
-	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("no caller")
-	}
+func Root(testing.TB) string { return root() }
+
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
