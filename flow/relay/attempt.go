@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,10 @@ import (
 // the end of the content and the reply to it: the peer may have taken the
 // message (RFC 1047), so it is not offered to the next host at once.
 var ErrUncertain = errors.New("the connection broke before the answer to the content")
+
+// codeClosing is the reply of a peer that ends the session, RFC 5321 section
+// 4.2.3.
+const codeClosing = 421
 
 // maxStale is how many idle sessions of a host may turn out dead before a new
 // one is opened.
@@ -147,7 +152,7 @@ func (t *try) dialFailed(h host, addr string, err error) outcome {
 // over runs the transactions of what is pending in one session. It is true when
 // nothing is left to do at other addresses.
 func (t *try) over(ctx context.Context, s *session) (done bool) {
-	info := s.peer.Info()
+	info, rested := s.peer.Info(), !s.since.IsZero()
 	if o := t.unfit(info); o != nil {
 		t.all(*o)
 		t.r.pool.put(s, t.r.cfg.PerConnection)
@@ -161,6 +166,9 @@ func (t *try) over(ctx context.Context, s *session) (done bool) {
 		}
 		s.used++
 		replies, err := s.peer.Send(ctx, t.transaction(chunk, info))
+		if rested && err != nil {
+			replies = withoutClosing(replies)
+		}
 		var never *Unsendable
 		if errors.As(err, &never) {
 			o := permanent(info.Host, never.Status, never.Text)
@@ -194,6 +202,20 @@ func (t *try) over(ctx context.Context, s *session) (done bool) {
 	}
 	t.r.pool.put(s, t.r.cfg.PerConnection)
 	return true
+}
+
+// withoutClosing leaves out the replies by which a peer ends a session. On one
+// that has rested they may have been sent before the message was offered, when the
+// peer's patience ended (RFC 5321 section 4.5.3.2.7), and say nothing about it: the
+// message is worth a new session at once.
+func withoutClosing(replies []*smtp.Reply) []*smtp.Reply {
+	out := slices.Clone(replies)
+	for i, rep := range out {
+		if rep != nil && rep.Code == codeClosing {
+			out[i] = nil
+		}
+	}
+	return out
 }
 
 // keepUnanswered takes those with an outcome out of pending.

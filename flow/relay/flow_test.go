@@ -288,20 +288,50 @@ func TestSessionsAreReused(t *testing.T) {
 }
 
 func TestStaleSessionIsReplaced(t *testing.T) {
+	stale := []struct {
+		name string
+		code int // of the reply that waits on the session; 0 for none
+		err  error
+	}{
+		{"closed", 0, errors.New("EOF")},
+		// What a server says when it tires of an idle client, before it closes.
+		{"told to close", 421, relay.ErrClosing},
+		{"told to close and closed", 421, errors.New("EOF")},
+	}
+	for _, tc := range stale {
+		in(t, nil, func(b *bed) {
+			h := b.net.host("192.0.2.3", &host{})
+			h.answer = func(n int, t *relay.Transaction) ([]*smtp.Reply, error) {
+				switch {
+				case n != 2:
+					return all(t, 250, "ok"), nil
+				case tc.code == 0:
+					return nil, tc.err
+				}
+				return all(t, tc.code, "4.4.2 timeout"), tc.err
+			}
+			for range 2 {
+				b.send(letter{from: "a@rajya.example", to: []string{"x@plain.example"}})
+				synctest.Wait()
+			}
+			if h.dials != 2 || len(h.got) != 3 || len(b.left()) != 0 {
+				t.Errorf("%s: %d dials, %d transactions, left %v", tc.name, h.dials, len(h.got), b.left())
+			}
+		})
+	}
+}
+
+// A peer that closes a fresh session has answered: it is not asked again at once.
+func TestClosingOnAFreshSessionIsAnAnswer(t *testing.T) {
 	in(t, nil, func(b *bed) {
 		h := b.net.host("192.0.2.3", &host{})
-		h.answer = func(n int, t *relay.Transaction) ([]*smtp.Reply, error) {
-			if n == 2 {
-				return nil, errors.New("EOF")
-			}
-			return all(t, 250, "ok"), nil
+		h.answer = func(_ int, t *relay.Transaction) ([]*smtp.Reply, error) {
+			return all(t, 421, "4.3.2 closing down"), relay.ErrClosing
 		}
-		for range 2 {
-			b.send(letter{from: "a@rajya.example", to: []string{"x@plain.example"}})
-			synctest.Wait()
-		}
-		if h.dials != 2 || len(h.got) != 3 || len(b.left()) != 0 {
-			t.Errorf("%d dials, %d transactions, left %v", h.dials, len(h.got), b.left())
+		b.send(letter{from: "a@rajya.example", to: []string{"x@plain.example"}})
+		synctest.Wait()
+		if left := b.left(); h.dials != 1 || len(left) != 1 || waits(left[0]) != time.Minute {
+			t.Errorf("%d dials, left %+v", h.dials, left)
 		}
 	})
 }

@@ -154,6 +154,10 @@ func (rep *reporter) one(tx *kv.Tx, action dsn.Action, list []dsn.Recipient, utf
 	if err != nil {
 		return added{}, err
 	}
+	if rep.to.Class == queue.Local {
+		// For a sender of ours this is the final delivery (RFC 5321 section 4.4).
+		content = append([]byte("Return-Path: <>\r\n"), content...)
+	}
 	index, err := mime.Parse(content).AppendBinary(nil)
 	if err != nil {
 		return added{}, err
