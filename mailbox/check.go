@@ -135,7 +135,7 @@ func (c *checker) shared() error {
 		if err != nil {
 			return err
 		}
-		if got != n {
+		if got > n { // fewer: one message that came to two addresses is two holds
 			c.bad("body %s: %d emails share it, %d recorded", text, n, got)
 		}
 	}

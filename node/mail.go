@@ -8,6 +8,7 @@ import (
 	"github.com/mohar-mail/mohar/audit"
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/directory"
+	"github.com/mohar-mail/mohar/flow/deliver"
 	"github.com/mohar-mail/mohar/flow/inbound"
 	"github.com/mohar-mail/mohar/flow/relay"
 	"github.com/mohar-mail/mohar/mailauth"
@@ -151,6 +152,19 @@ func (n *Node) bounce(ctx context.Context, tx *kv.Tx, it *queue.Item, failed []*
 	return n.relay.Bounce(ctx, tx, it, failed, smtp.EnhancedCode{5, 2, 0}, mohar.Text{
 		En: "The mailbox does not take the letter: it is closed or full. Please reach the person another way.",
 		Hi: "मेलबॉक्स पत्र नहीं ले रहा: वह बंद है या भर गया है। कृपया किसी और तरीके से संपर्क करें।"})
+}
+
+// delivered says whether a local recipient's mailbox has a queued message.
+func (n *Node) delivered(ctx context.Context, r *queue.Recipient) (bool, error) {
+	var id mailbox.EmailID
+	err := n.boxes.View(ctx, r.Account, func(rd *mailbox.Reader) (err error) {
+		id, err = rd.Delivered(deliver.DeliveryID(r))
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return id != 0, err
 }
 
 func (n *Node) dialer() relay.Dialer { return &relay.SMTPDialer{Hostname: n.cfg.Hostname} }

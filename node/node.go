@@ -127,7 +127,8 @@ func (n *Node) nouns() (err error) {
 	}
 	n.boxes = mailbox.New(mailbox.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Notify: n.eng, Clock: n.clock,
 		Quota: int64(n.cfg.Mail.QuotaMB) << 20, Released: func(a mohar.AccountID) { n.reclaim.Nudge(a) }})
-	n.queue = queue.New(queue.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Clock: n.clock, Lanes: n.cfg.Storage.Lanes, Wake: n.wake})
+	n.queue = queue.New(queue.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Clock: n.clock, Lanes: n.cfg.Storage.Lanes, Wake: n.wake,
+		Delivered: n.delivered})
 	n.reclaim = reclaim.New(reclaim.Config{KV: n.eng.kv, Bodies: n.eng.bodies, Mailboxes: n.boxes, Queue: n.queue, Clock: n.clock, Log: n.log})
 	n.auditLog = audit.NewLog(n.eng.kv, audit.DefaultLog)
 	n.keys = newSigners(n.dir)

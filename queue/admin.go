@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/mohar-mail/mohar/base/fault"
@@ -89,6 +90,9 @@ func (q *Queue) change(ctx context.Context, id ItemID, with func(*kv.Tx) error, 
 		}
 		for _, r := range all {
 			old := keyDue(r.Class, r.Due, r.Item, r.N)
+			if err := idle(tx, r); err != nil {
+				return err
+			}
 			if !fn(r) {
 				continue
 			}
@@ -112,6 +116,20 @@ func (q *Queue) change(ctx context.Context, id ItemID, with func(*kv.Tx) error, 
 		q.wake(int(id[6]), r.Class)
 	}
 	return nil
+}
+
+// idle makes sure that no worker has a local recipient in its hands: its mailbox
+// may take the content over at any moment, and then it is too late to hold or
+// drop it. Such a lease lasts for milliseconds.
+func idle(tx *kv.Tx, r *Recipient) error {
+	if r.Class != Local {
+		return nil
+	}
+	_, err := tx.Get(keyDue(r.Class, r.Due, r.Item, r.N))
+	if errors.Is(err, kv.ErrNotFound) {
+		return fault.New(fault.Conflict, "queue", "The message is being delivered right now. Try again in a moment.")
+	}
+	return err
 }
 
 // forget removes a recipient's row of the due index, which a lease may have
@@ -175,20 +193,28 @@ func (q *Queue) Retry(ctx context.Context, id ItemID, with func(*kv.Tx) error) e
 }
 
 // Drop removes a message without delivering it or telling the sender. It cannot
-// be undone.
+// be undone. A mailbox that took the message, while the queue lost the news of it
+// in a crash, keeps it.
 func (q *Queue) Drop(ctx context.Context, id ItemID, with func(*kv.Tx) error) error {
+	taken, err := q.takenOver(ctx, id)
+	if err != nil {
+		return err
+	}
 	var freed []blob.Location
-	err := q.kv.Update(ctx, LaneOf(id), func(tx *kv.Tx) error {
+	err = q.kv.Update(ctx, LaneOf(id), func(tx *kv.Tx) error {
 		freed = freed[:0]
 		_, all, err := read(tx, id)
 		if err != nil {
 			return err
 		}
 		for _, r := range all {
+			if err := idle(tx, r); err != nil {
+				return err
+			}
 			if err := forget(tx, r, keyDue(r.Class, r.Due, r.Item, r.N)); err != nil {
 				return err
 			}
-			if err := q.remove(tx, r, false, &freed); err != nil {
+			if err := q.remove(tx, r, taken[r.N], &freed); err != nil {
 				return err
 			}
 		}
@@ -201,6 +227,24 @@ func (q *Queue) Drop(ctx context.Context, id ItemID, with func(*kv.Tx) error) er
 		return err
 	}
 	return q.free(ctx, freed)
+}
+
+// takenOver says which local recipients' mailboxes have the message already.
+func (q *Queue) takenOver(ctx context.Context, id ItemID) (map[uint32]bool, error) {
+	m, err := q.Get(ctx, id)
+	if err != nil || q.delivered == nil {
+		return nil, err
+	}
+	taken := map[uint32]bool{}
+	for _, r := range m.Recipients {
+		if r.Account == "" {
+			continue
+		}
+		if taken[r.N], err = q.delivered(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return taken, nil
 }
 
 // Stats counts the recipients of each class, and gives the oldest due time.

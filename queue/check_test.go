@@ -30,6 +30,8 @@ func TestCheckOfEveryState(t *testing.T) {
 	w.sound()
 	w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: remote[0], Retry: w.clock.Now().Add(time.Hour), Last: "451"}}, nil))
 	w.sound()
+	w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: local[0], Retry: w.clock.Now()}}, nil))
+	w.sound()
 	w.must(w.q.Hold(t.Context(), it.ID, "why", nil))
 	w.sound()
 	w.must(w.q.Release(t.Context(), it.ID, nil))

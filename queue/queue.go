@@ -24,6 +24,9 @@ type Config struct {
 	// Wake is told which lane has new work of which class, after the commit is
 	// durable. It must not block.
 	Wake func(lane int, c Class)
+	// Delivered says whether the mailbox of a local recipient has taken the message
+	// already; Drop asks it. nil: never.
+	Delivered func(ctx context.Context, r *Recipient) (bool, error)
 }
 
 // Queue is the queue of all lanes.
@@ -34,11 +37,13 @@ type Queue struct {
 	lanes  int
 	wake   func(int, Class)
 	floors *floors
+
+	delivered func(context.Context, *Recipient) (bool, error)
 }
 
 // New makes a Queue.
 func New(cfg Config) *Queue {
-	q := &Queue{kv: cfg.KV, bodies: cfg.Bodies, clock: cfg.Clock, lanes: cfg.Lanes, wake: cfg.Wake, floors: newFloors()}
+	q := &Queue{kv: cfg.KV, bodies: cfg.Bodies, clock: cfg.Clock, lanes: cfg.Lanes, wake: cfg.Wake, floors: newFloors(), delivered: cfg.Delivered}
 	if q.lanes <= 0 || q.lanes > 256 {
 		q.lanes = DefaultLanes
 	}
@@ -139,6 +144,7 @@ func holds(rcpts []Recipient) int {
 
 func putRecipient(tx *kv.Tx, r *Recipient) error {
 	r.Due = r.Due.Truncate(time.Microsecond)
+	r.DueMicro = r.Due.UnixMicro()
 	data, err := cbor.Marshal(r)
 	if err != nil {
 		return err
@@ -267,7 +273,7 @@ func getRecipient(r kv.Reader, id ItemID, n uint32) (*Recipient, error) {
 	if err := cbor.Unmarshal(v, rc); err != nil {
 		return nil, fault.Wrap(err, fault.Corrupt, "queue.recipient", "A stored record cannot be read.")
 	}
-	rc.Item, rc.N = id, n
+	rc.Item, rc.N, rc.Due = id, n, time.UnixMicro(rc.DueMicro)
 	return rc, nil
 }
 

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 type world struct {
 	*testing.T
 	q      *queue.Queue
+	kv     *kv.Store
 	bodies *body.Bodies
 	clock  *clock.Fake
 	woken  []queue.Class
@@ -24,8 +26,9 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, clock: clock.NewFake(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))}
+	w := &world{T: t, clock: clock.NewFake(time.Date(2026, 3, 2, 9, 0, 0, 123456789, time.UTC))}
 	store := kv.NewStore(memkv.New())
+	w.kv = store
 	t.Cleanup(func() { store.Close() })
 	w.bodies = body.New(store, memblob.New(), body.Config{})
 	w.q = queue.New(queue.Config{KV: store, Bodies: w.bodies, Clock: w.clock, Lanes: 1,
@@ -116,7 +119,7 @@ func TestLostLeaseChangesNothing(t *testing.T) {
 func TestRetry(t *testing.T) {
 	w := newWorld(t)
 	it := w.promise(toGmail)
-	at := w.clock.Now().Add(time.Hour)
+	at := w.clock.Now().Add(time.Hour).Truncate(time.Microsecond)
 	w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: w.lease(queue.Remote, 1)[0], Retry: at, Last: "451 later"}}, nil))
 	_, next, err := w.q.Lease(t.Context(), 0, queue.Remote, 10)
 	w.must(err)
@@ -136,6 +139,14 @@ func TestHoldReleaseRetryDrop(t *testing.T) {
 	w := newWorld(t)
 	it := w.promise(toRavi, toGmail)
 	w.lease(queue.Remote, 1) // a worker has it; the hold takes it back
+	local := w.lease(queue.Local, 1)
+	if err := w.q.Hold(t.Context(), it.ID, "", nil); !fault.Is(err, fault.Conflict) {
+		t.Errorf("held while a mailbox may be taking it: %v", err)
+	}
+	if err := w.q.Drop(t.Context(), it.ID, nil); !fault.Is(err, fault.Conflict) {
+		t.Errorf("dropped while a mailbox may be taking it: %v", err)
+	}
+	w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: local[0], Retry: w.clock.Now()}}, nil))
 	w.must(w.q.Hold(t.Context(), it.ID, "for a second person", nil))
 	w.lease(queue.Local, 0)
 	st, err := w.q.Stats(t.Context())
@@ -144,7 +155,7 @@ func TestHoldReleaseRetryDrop(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 	w.must(w.q.Release(t.Context(), it.ID, nil))
-	w.lease(queue.Local, 1)
+	w.lease(queue.Remote, 1)
 	w.must(w.q.Retry(t.Context(), it.ID, nil))
 	w.lease(queue.Remote, 1)
 	w.must(w.q.Drop(t.Context(), it.ID, nil))
@@ -186,4 +197,16 @@ func TestRecover(t *testing.T) {
 	w.must(w.q.Recover(t.Context()))
 	w.lease(queue.Local, 1)
 	w.lease(queue.Remote, 1) // the one that waits for its hour stays
+}
+
+// A mailbox that took the message keeps its content when the rest is dropped.
+func TestDropLeavesWhatAMailboxTook(t *testing.T) {
+	w := newWorld(t)
+	w.q = queue.New(queue.Config{KV: w.kv, Bodies: w.bodies, Clock: w.clock, Lanes: 1,
+		Delivered: func(_ context.Context, r *queue.Recipient) (bool, error) { return r.Account == "a1", nil }})
+	it := w.promise(toRavi, toGmail)
+	w.must(w.q.Drop(t.Context(), it.ID, nil))
+	if _, err := w.bodies.Read(t.Context(), it.Body); err != nil {
+		t.Fatalf("the mailbox's content is gone: %v", err)
+	}
 }

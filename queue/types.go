@@ -78,7 +78,8 @@ type Recipient struct {
 	Account  mohar.AccountID `cbor:"4,keyasint,omitempty"` // of a local recipient
 	Domain   string          `cbor:"5,keyasint,omitempty"` // of a remote one, as A-label
 	Class    Class           `cbor:"6,keyasint"`
-	Due      time.Time       `cbor:"7,keyasint"`
+	Due      time.Time       `cbor:"-"`
+	DueMicro int64           `cbor:"7,keyasint"` // Due as it is stored: its row in the due index has microseconds
 	Attempts uint32          `cbor:"8,keyasint,omitempty"`
 	Last     string          `cbor:"9,keyasint,omitempty"`  // the last reply or error, for people
 	Delayed  bool            `cbor:"10,keyasint,omitempty"` // a delay report was sent

@@ -165,8 +165,8 @@ func (p *listParser) word() {
 			p.words.add(p.s[start:p.i])
 			return
 		case '[':
-			// A domain literal may hold colons.
-			if j := strings.IndexAny(p.s[p.i:min(len(p.s), p.i+64)], "],"); j > 0 && p.s[p.i+j] == ']' {
+			// A domain literal may hold colons, but no line end.
+			if j := strings.IndexAny(p.s[p.i:min(len(p.s), p.i+64)], "],\r\n\x00"); j > 0 && p.s[p.i+j] == ']' {
 				p.i += j
 			}
 		}
