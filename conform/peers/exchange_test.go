@@ -231,21 +231,32 @@ func (r *rig) large(t *testing.T) {
 }
 
 // utf8: a message with UTF-8 in its header and envelope (RFC 6531) from Postfix'
-// own sendmail to a user of ours, and back.
+// own sendmail to a user of ours with an address in ASCII, and to one whose
+// address is wholly in Devanagari.
 func (r *rig) utf8(t *testing.T) {
-	message := func(from, to, id string) []byte {
-		return fmt.Appendf(nil, "From: रवि <%s>\nTo: उषा <%s>\nDate: Mon, 23 Nov 2026 10:00:00 +0530\nSubject: निविदा\nMessage-ID: <%s@test>\n"+
-			"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nनमस्ते\n", from, to, id)
-	}
-	sent := message("ravi@peer.example", "u8@example.test", "utf8-1")
-	r.fix.Sendmail(t, "रवि@peer.example", []string{"u8@example.test"}, sent)
-	got := r.ours("u8@example.test").Await(t, "INBOX", "Message-ID", "utf8-1@test", r.logs)
-	below(t, got, sent)
-	if path := field(got, "Return-Path"); len(path) != 1 || path[0] != "<रवि@peer.example>" {
-		t.Errorf("Return-Path %q", path)
-	}
-	if rcv := field(got, "Received"); len(rcv) == 0 || !strings.Contains(rcv[0], "UTF8SMTP") {
-		t.Errorf("Received %q (RFC 6531 section 4.3)", rcv)
+	hindi := r.ours("asha.verma@rajya.example")
+	hindi.Password = samplePassword
+	for _, c := range []struct {
+		to  string
+		box Curl
+		id  string
+	}{
+		{"u8@example.test", r.ours("u8@example.test"), "utf8-1"},
+		{"आशा.वर्मा@राज्य.example", hindi, "utf8-2"},
+		{"आशा.वर्मा@rajya.example", hindi, "utf8-3"},
+	} {
+		sent := fmt.Appendf(nil, "From: रवि <ravi@peer.example>\nTo: आशा <%s>\nDate: Mon, 23 Nov 2026 10:00:00 +0530\n"+
+			"Subject: निविदा\nMessage-ID: <%s@test>\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"+
+			"Content-Transfer-Encoding: 8bit\n\nनमस्ते\n", c.to, c.id)
+		r.fix.Sendmail(t, "रवि@peer.example", []string{c.to}, sent)
+		got := c.box.Await(t, "INBOX", "Message-ID", c.id+"@test", r.logs)
+		below(t, got, sent)
+		if path := field(got, "Return-Path"); len(path) != 1 || path[0] != "<रवि@peer.example>" {
+			t.Errorf("%s: Return-Path %q", c.to, path)
+		}
+		if rcv := field(got, "Received"); len(rcv) == 0 || !strings.Contains(rcv[0], "UTF8SMTP") {
+			t.Errorf("%s: Received %q (RFC 6531 section 4.3)", c.to, rcv)
+		}
 	}
 }
 
