@@ -36,8 +36,9 @@ const VALUE_ALIAS: Record<string, string> = {
   starred: 'flagged',
 };
 const LABEL_ALIAS: Record<string, Label> = {
-  सार्वजनिक: 'open',
-  कार्यालयीन: 'official',
+  अवर्गीकृत: 'open',
+  सरकारी: 'official',
+  'सरकारी उपयोग': 'official',
   प्रतिबंधित: 'restricted',
   गोपनीय: 'confidential',
   गुप्त: 'secret',

@@ -293,11 +293,11 @@ export class Mock {
         rule: 'MAIL-03',
         what: {
           en: 'Official letters may not go to webmail outside India.',
-          hi: 'कार्यालयीन पत्र भारत से बाहर की वेबमेल पर नहीं भेजे जा सकते।',
+          hi: 'सरकारी उपयोग के पत्र भारत से बाहर की वेबमेल पर नहीं भेजे जा सकते।',
         },
         advice: {
           en: 'If the letter is for a citizen and holds nothing official, label it open; otherwise remove this recipient.',
-          hi: 'यदि पत्र नागरिक के लिए है और उसमें कुछ कार्यालयीन नहीं है तो उसे सार्वजनिक करें; अन्यथा इस प्राप्तकर्ता को हटाएँ।',
+          hi: 'यदि पत्र नागरिक के लिए है और उसमें कुछ सरकारी नहीं है तो उसका वर्गीकरण «अवर्गीकृत» करें; अन्यथा इस प्राप्तकर्ता को हटाएँ।',
         },
         recipients: far,
       });
