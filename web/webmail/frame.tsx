@@ -93,7 +93,7 @@ export function HtmlBody({
     const doc = frame.current?.contentDocument;
     if (!clean || !doc?.body || !loaded) return;
     const style = doc.createElement('style');
-    style.textContent = PAPER + (dark.value && !clean.coloured ? PAPER_DARK : '');
+    style.textContent = PAPER + (!dark.value ? '' : clean.coloured ? 'body{padding:12px}' : PAPER_DARK);
     doc.head.querySelector('style')?.remove();
     doc.head.append(style);
     doc.body.innerHTML = clean.html;
