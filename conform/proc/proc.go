@@ -162,7 +162,7 @@ func (d *Demo) Run(t testing.TB, args ...string) (string, error) {
 // depends on the process, so that tests side by side do not meet.
 func FreeBase(t testing.TB) int {
 	t.Helper()
-	const bases, step = 80, 450
+	const bases, step = 44, 450 // below the ports that outgoing connections take
 	for i := range bases {
 		if base := 12000 + (os.Getpid()*7+i)%bases*step; free(base) {
 			return base
