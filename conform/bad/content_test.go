@@ -87,7 +87,9 @@ func TestContent(t *testing.T) {
 		})
 	}
 	deliver(t, d, "u1", "after", plain("after"))
-	if grown := peakKiB(t, d) - before; grown > growthLimit {
+	grown := peakKiB(t, d) - before
+	t.Logf("the largest resident size has grown by %d KiB", grown)
+	if grown > growthLimit {
 		t.Errorf("the server has grown by %d KiB, limit %d", grown, growthLimit)
 	}
 }
