@@ -3,6 +3,8 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"io/fs"
 	"mime"
@@ -15,49 +17,49 @@ import (
 	"github.com/mohar-mail/mohar/base/fault"
 )
 
-// The policies of what pages may load. The application runs only its own files.
-// A letter's HTML is put into a frame document of its own, which may run nothing
-// at all; the application writes the cleaned text into it.
 const (
-	appPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; " +
-		"connect-src 'self'; font-src 'self'; frame-src 'self'; manifest-src 'self'; worker-src 'self'; " +
-		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types default dompurify mohar"
-	framePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src 'none'; " +
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
-	// remotePolicy also shows images of other hosts, when the reader asked for them.
-	remotePolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob: https:; font-src 'none'; " +
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
-	forever = "public, max-age=31536000, immutable" // names of assets hold a hash of their content
+	kindHTML = "text/html; charset=utf-8"
+	forever  = "public, max-age=31536000, immutable" // names of assets hold a hash of their content
 )
 
-var policies = map[string]string{"mailframe.html": framePolicy, "mailframe-remote.html": remotePolicy}
-
-// secured adds what every answer of the door carries.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		if r.TLS != nil {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
+// kindOf gives the media type of a file. The types that the pages are made of
+// are fixed: the machine's own table could name a script something that nosniff
+// makes a browser refuse.
+func kindOf(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".html":
+		return kindHTML
+	case ".js", ".mjs":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".json":
+		return "application/json"
+	case ".webmanifest":
+		return "application/manifest+json"
+	case ".woff2":
+		return "font/woff2"
+	default:
+		if kind := mime.TypeByExtension(ext); kind != "" {
+			return kind
 		}
-		next.ServeHTTP(w, r)
-	})
+		return "application/octet-stream"
+	}
 }
 
 // packed is a file as it is sent.
 type packed struct {
 	plain, gzipped []byte
-	kind           string
+	kind, tag      string
 }
 
 // server serves the built webmail, each file compressed once.
 type server struct {
 	files fs.FS
 	mu    sync.Mutex
-	done  map[string]*packed
+	done  map[string]*packed // at most one for each file of files
 }
 
 func files(f fs.FS) http.Handler { return &server{files: f, done: map[string]*packed{}} }
@@ -65,10 +67,11 @@ func files(f fs.FS) http.Handler { return &server{files: f, done: map[string]*pa
 // ServeHTTP gives a file, or the application for a path that is a place in it.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
 	p, err := s.file(name)
 	if err != nil && path.Ext(name) == "" {
 		name = "index.html"
@@ -81,24 +84,33 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", p.kind)
 	h.Set("Vary", "Accept-Encoding")
+	h.Set("Content-Security-Policy", policyOf(name, p.kind))
 	if strings.HasPrefix(name, "assets/") {
 		h.Set("Cache-Control", forever)
 	} else {
 		h.Set("Cache-Control", "no-cache")
 	}
-	if strings.HasPrefix(p.kind, "text/html") {
-		policy, ok := policies[name]
-		if !ok {
-			policy = appPolicy
-		}
-		h.Set("Content-Security-Policy", policy)
-	}
-	data := p.plain
-	if p.gzipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	data, tag := p.plain, p.tag
+	if p.gzipped != nil && takesGzip(r.Header.Get("Accept-Encoding")) {
 		h.Set("Content-Encoding", "gzip")
-		data = p.gzipped
+		data, tag = p.gzipped, p.tag+"z"
 	}
+	h.Set("ETag", `"`+tag+`"`)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// takesGzip reads an Accept-Encoding field (RFC 9110 section 12.5.3); a weight
+// of zero is a no.
+func takesGzip(field string) bool {
+	for item := range strings.SplitSeq(field, ",") {
+		coding, weight, _ := strings.Cut(item, ";")
+		if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			continue
+		}
+		q, found := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(weight), " ", ""), "q=")
+		return !found || strings.Trim(q, "0.") != ""
+	}
+	return false
 }
 
 func (s *server) file(name string) (*packed, error) {
@@ -122,10 +134,8 @@ func (s *server) file(name string) (*packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &packed{plain: plain, kind: mime.TypeByExtension(path.Ext(name))}
-	if p.kind == "" {
-		p.kind = "application/octet-stream"
-	}
+	sum := sha256.Sum256(plain)
+	p := &packed{plain: plain, kind: kindOf(name), tag: hex.EncodeToString(sum[:8])}
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {

@@ -18,11 +18,13 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
+	"github.com/mohar-mail/mohar/policy"
 )
 
 // Limits and names.
 const (
-	maxSignin = 8 << 10 // octets of a sign-in request
+	maxSignin  = 8 << 10          // octets of a sign-in request
+	signinRead = 30 * time.Second // that its body may take to arrive
 	// cookie has the __Host- prefix: only this host, only over TLS, whole site.
 	secureCookie = "__Host-mohar"
 	plainCookie  = "mohar" // for the demo's plain HTTP door on loopback
@@ -64,7 +66,10 @@ type Config struct {
 	Signin Signin
 	Files  fs.FS        // the built webmail, index.html at its root
 	JMAP   http.Handler // everything under /jmap and /.well-known/jmap
-	Life   time.Duration
+	// Rules gives the rulebooks that /rule/ID explains, the first that has a rule
+	// counts; nil explains none.
+	Rules func() []*policy.Rulebook
+	Life  time.Duration // of the session cookie
 }
 
 type handler struct{ cfg Config }
@@ -80,8 +85,18 @@ func New(cfg Config) http.Handler {
 		mux.Handle("/jmap/", cfg.JMAP)
 		mux.Handle("/.well-known/jmap", cfg.JMAP)
 	}
+	mux.Handle("GET /rule/{id}", newExplainer(cfg.Rules))
+	for _, taken := range []string{"/api/", "/rule/", "/jmap/", "/.well-known/"} {
+		if cfg.JMAP == nil || taken != "/jmap/" {
+			mux.HandleFunc(taken, notFound) // never the application's page
+		}
+	}
 	mux.Handle("/", files(cfg.Files))
 	return secured(mux)
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	fail(w, fault.New(fault.NotFound, "web", "There is no such page."))
 }
 
 // Token gives the session token of a request; "" without one. Requests that can
@@ -93,22 +108,31 @@ func Token(r *http.Request) string {
 			return ""
 		}
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get(proof) == "" {
-		return ""
-	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get(proof) == "" || foreign(r) {
 		return ""
 	}
 	return c.Value
 }
 
+// foreign says whether the browser itself tells that a page of another site made
+// the request.
+func foreign(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "" && site != "same-origin" && site != "none"
+}
+
+// ours says whether a request that changes something was made by one of our
+// pages.
+func ours(r *http.Request) bool { return r.Header.Get(proof) != "" && !foreign(r) }
+
 func (h *handler) signIn(w http.ResponseWriter, r *http.Request) {
 	var in struct{ User, Password, Lang string }
-	r.Body = http.MaxBytesReader(w, r.Body, maxSignin)
-	if r.Header.Get(proof) == "" {
-		fail(w, fault.New(fault.Denied, "web.signIn", "Another site may not do this."))
+	if !ours(r) {
+		fail(w, fault.New(fault.Invalid, "web.signIn", "Another site may not do this."))
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxSignin)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(signinRead)) // not every writer has one
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 		fail(w, fault.Wrap(err, fault.Invalid, "web.signIn", "The request cannot be read."))
 		return
@@ -118,6 +142,11 @@ func (h *handler) signIn(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		fail(w, err)
 		return
+	}
+	// The session that the browser had before ends here: nobody else's token stays
+	// alive in it, and none that was planted is carried on.
+	if old := Token(r); old != "" && old != token {
+		_ = h.cfg.Signin.SignOut(r.Context(), old) // it may have ended long ago
 	}
 	h.setCookie(w, r, token, int(h.cfg.Life.Seconds()))
 	w.WriteHeader(http.StatusNoContent)
@@ -132,13 +161,19 @@ func (h *handler) setCookie(w http.ResponseWriter, r *http.Request, token string
 }
 
 func (h *handler) signOut(w http.ResponseWriter, r *http.Request) {
+	// Without the proof any site could sign people out, and its form would also be
+	// answered with a cookie that takes ours away.
+	if !ours(r) {
+		fail(w, fault.New(fault.Invalid, "web.signOut", "Another site may not do this."))
+		return
+	}
+	h.setCookie(w, r, "", -1)
 	if token := Token(r); token != "" {
 		if err := h.cfg.Signin.SignOut(r.Context(), token); err != nil {
 			fail(w, err)
 			return
 		}
 	}
-	h.setCookie(w, r, "", -1)
 	w.WriteHeader(http.StatusNoContent)
 }
 
