@@ -4,7 +4,17 @@
  */
 import { signal } from '@preact/signals';
 import type { MessageList } from './list';
-import { dropEmail, emailSignal, jmap, known, loadMailboxes, offline, refreshHeads, states } from './store';
+import {
+  dropEmail,
+  emailSignal,
+  jmap,
+  known,
+  loadMailboxes,
+  mailboxWithRole,
+  offline,
+  refreshHeads,
+  states,
+} from './store';
 import type { Email } from './types';
 
 /** Asked this often even if no event came: a proxy may swallow the stream. */
@@ -107,9 +117,11 @@ export class Live {
     for (const id of c.destroyed) dropEmail(id);
     await refreshHeads([...c.created, ...c.updated.filter(known)]);
     await this.list()?.refresh();
+    // Spam and one's own letters are not announced.
+    const inbox = mailboxWithRole('inbox')?.id ?? '';
     const fresh = c.created
       .map((id) => emailSignal(id).peek())
-      .filter((e): e is Email => !!e && !e.keywords.$seen && !e.keywords.$draft);
+      .filter((e): e is Email => !!e && !!e.mailboxIds[inbox] && !e.keywords.$seen && !e.keywords.$draft);
     if (fresh.length) arrived.value = fresh;
     if (c.hasMoreChanges) this.again = true;
   }

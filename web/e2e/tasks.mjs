@@ -5,7 +5,7 @@ import { serve } from '../dev/serve.mjs';
 import { launch, open } from './browser.mjs';
 
 const only = new RegExp(process.argv[2] ?? '');
-const text = (page, sel) => page.locator(sel).first().innerText();
+const text = (page, sel) => page.locator(sel).first().textContent();
 const toast = (page) => page.waitForSelector('.toast').then(() => text(page, '.toast span'));
 const subjects = (page) => page.locator('.row:not(.skeleton) .row-subject').allInnerTexts();
 
