@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mohar-mail/mohar/base/clock"
 	"github.com/mohar-mail/mohar/base/fault"
@@ -20,7 +21,8 @@ type Config struct {
 	KV     *kv.Store
 	Bodies *body.Bodies
 	Clock  clock.Clock
-	Lanes  int // 1 to 256; DefaultLanes when 0
+	Lanes  int   // 1 to 256; DefaultLanes when 0
+	Room   int64 // octets of memory for messages being received; DefaultRoom when 0
 	// Wake is told which lane has new work of which class, after the commit is
 	// durable. It must not block.
 	Wake func(lane int, c Class)
@@ -37,6 +39,7 @@ type Queue struct {
 	lanes  int
 	wake   func(int, Class)
 	floors *floors
+	room   *semaphore.Weighted
 
 	delivered func(context.Context, *Recipient) (bool, error)
 }
@@ -47,6 +50,10 @@ func New(cfg Config) *Queue {
 	if q.lanes <= 0 || q.lanes > 256 {
 		q.lanes = DefaultLanes
 	}
+	if cfg.Room <= 0 {
+		cfg.Room = DefaultRoom
+	}
+	q.room = semaphore.NewWeighted(cfg.Room)
 	if q.wake == nil {
 		q.wake = func(int, Class) {}
 	}

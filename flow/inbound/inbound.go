@@ -8,17 +8,13 @@
 package inbound
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
@@ -27,7 +23,9 @@ import (
 	"github.com/mohar-mail/mohar/queue"
 	"github.com/mohar-mail/mohar/store/body"
 	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/wire/addr"
 	"github.com/mohar-mail/mohar/wire/mime"
+	"github.com/mohar-mail/mohar/wire/smtp"
 )
 
 // Limits.
@@ -35,11 +33,9 @@ const (
 	// MaxReceived is the number of Received fields at which a message is taken to
 	// go in a circle, RFC 5321 section 6.3.
 	MaxReceived = 100
-	// DefaultMemory bounds the content of all messages that are being received, in
-	// octets. A message that finds no room is asked to come again.
-	DefaultMemory = 1 << 30
-	// slab is the step in which room is taken, in octets.
-	slab = 256 << 10
+	// auditedRecipients is how many recipients a record names; the count is always
+	// there.
+	auditedRecipients = 10
 )
 
 // Arrival is what the door knows about where a message comes from.
@@ -72,7 +68,6 @@ type Config struct {
 	Bodies   *body.Bodies
 	Clock    clock.Clock
 	Log      *slog.Logger
-	Memory   int64 // DefaultMemory when 0
 	MaxSize  int64 // octets of content
 	// Recipient finds the account behind an address of ours. fault.NotFound: the
 	// domain is ours and the address unknown; fault.Denied: not our domain, or one
@@ -85,18 +80,10 @@ type Config struct {
 }
 
 // Inbound is the flow.
-type Inbound struct {
-	cfg  Config
-	room *semaphore.Weighted
-}
+type Inbound struct{ cfg Config }
 
 // New makes an Inbound.
-func New(cfg Config) *Inbound {
-	if cfg.Memory <= 0 {
-		cfg.Memory = DefaultMemory
-	}
-	return &Inbound{cfg: cfg, room: semaphore.NewWeighted(cfg.Memory)}
-}
+func New(cfg Config) *Inbound { return &Inbound{cfg: cfg} }
 
 // Recipient says whether mail for an address is taken.
 func (in *Inbound) Recipient(ctx context.Context, address string) (Target, error) {
@@ -104,15 +91,20 @@ func (in *Inbound) Recipient(ctx context.Context, address string) (Target, error
 }
 
 // Accept reads the content and promises the message; when it returns an id the
-// message is durable. env.To and targets are in the same order.
+// message is durable. env.To and targets are in the same order. A recipient that
+// is named twice is delivered to once.
 func (in *Inbound) Accept(ctx context.Context, a *Arrival, env *mohar.Envelope, targets []Target, r io.Reader) (queue.ItemID, error) {
-	content, free, err := in.read(ctx, r)
+	if len(targets) != len(env.To) {
+		return queue.ItemID{}, fault.New(fault.Internal, "inbound.Accept", "")
+	}
+	content, free, err := in.cfg.Queue.Read(ctx, r, in.cfg.MaxSize)
 	defer free()
 	if err != nil {
 		return queue.ItemID{}, err
 	}
 	if hops(content) > MaxReceived {
-		return queue.ItemID{}, fault.New(fault.Invalid, "inbound.Accept", "The message goes in a circle: too many Received fields.")
+		loop := smtp.NewReply(554, smtp.EnhancedCode{5, 4, 6}, "The message goes in a circle: too many Received fields.")
+		return queue.ItemID{}, fault.Wrap(loop, fault.Invalid, "inbound.Accept", "The message goes in a circle: too many Received fields.")
 	}
 	checks := Checks{}
 	if in.cfg.Verify != nil {
@@ -123,74 +115,16 @@ func (in *Inbound) Accept(ctx context.Context, a *Arrival, env *mohar.Envelope, 
 	if checks.Reject != "" {
 		return queue.ItemID{}, in.rejected(ctx, a, env, &checks)
 	}
+	if a.Door != mohar.DoorLMTP { // what our own relays have written stays
+		content = withoutForged(content, in.cfg.Hostname)
+	}
 	return in.promise(ctx, a, env, targets, content, &checks)
-}
-
-// read takes the whole content into memory, within the room that all messages
-// share. free gives the room back.
-func (in *Inbound) read(ctx context.Context, r io.Reader) (content []byte, free func(), err error) {
-	var taken int64
-	free = func() { in.room.Release(taken) }
-	b := bytes.NewBuffer(make([]byte, 0, 16<<10))
-	limited := &roomReader{r: io.LimitReader(r, in.cfg.MaxSize+1), need: func(n int64) error {
-		for taken < n {
-			if !in.room.TryAcquire(slab) {
-				return fault.New(fault.Unavailable, "inbound.read", "The server is busy. Try again later.")
-			}
-			taken += slab
-		}
-		return ctx.Err()
-	}}
-	if _, err := b.ReadFrom(limited); err != nil {
-		return nil, free, err
-	}
-	if int64(b.Len()) > in.cfg.MaxSize {
-		return nil, free, fault.New(fault.TooLarge, "inbound.read", fmt.Sprintf("Messages are limited to %d octets.", in.cfg.MaxSize))
-	}
-	return b.Bytes(), free, nil
-}
-
-// roomReader asks for room before it hands on what it read.
-type roomReader struct {
-	r    io.Reader
-	seen int64
-	need func(total int64) error
-}
-
-func (l *roomReader) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	l.seen += int64(n)
-	if e := l.need(l.seen); e != nil {
-		return n, e
-	}
-	return n, err
-}
-
-// hops counts the Received fields of the header.
-func hops(content []byte) int {
-	head := content
-	if i := bytes.Index(content, []byte("\r\n\r\n")); i >= 0 {
-		head = content[:i+2]
-	}
-	n := 0
-	for len(head) > 0 && n <= MaxReceived {
-		if len(head) >= 9 && strings.EqualFold(string(head[:9]), "received:") {
-			n++
-		}
-		i := bytes.IndexByte(head, '\n')
-		if i < 0 {
-			break
-		}
-		head = head[i+1:]
-	}
-	return n
 }
 
 func (in *Inbound) promise(ctx context.Context, a *Arrival, env *mohar.Envelope, targets []Target, content []byte, c *Checks) (queue.ItemID, error) {
 	id := in.cfg.Queue.NewID()
 	now := in.cfg.Clock.Now()
-	full := append(in.trace(a, env, id, now), c.Field...)
-	full = append(full, content...)
+	full := mime.Prepend(content, in.trace(a, env, id, now), c.Field)
 	st, err := in.stage(ctx, full)
 	if err != nil {
 		return id, err
@@ -204,12 +138,7 @@ func (in *Inbound) promise(ctx context.Context, a *Arrival, env *mohar.Envelope,
 	if c.Junk {
 		it.Mailbox = "junk"
 	}
-	rcpts := make([]queue.Recipient, len(targets))
-	for i, t := range targets {
-		rcpts[i] = queue.Recipient{Address: t.Address, Account: t.Account, Class: queue.Local,
-			Notify: env.To[i].Notify, ORcpt: env.To[i].ORcpt}
-	}
-	err = in.cfg.Queue.Promise(ctx, it, rcpts, st, func(tx *kv.Tx) error {
+	err = in.cfg.Queue.Promise(ctx, it, recipients(env, targets), st, func(tx *kv.Tx) error {
 		return audit.Stage(tx, in.record(now, "receive", a, env, id, c))
 	})
 	if err != nil {
@@ -220,6 +149,26 @@ func (in *Inbound) promise(ctx context.Context, a *Arrival, env *mohar.Envelope,
 		in.cfg.Staged(queue.LaneOf(id))
 	}
 	return id, nil
+}
+
+// recipients gives those of the queue. Whoever is named twice in the envelope
+// gets one copy; two addresses of one account are two letters.
+func recipients(env *mohar.Envelope, targets []Target) []queue.Recipient {
+	out := make([]queue.Recipient, 0, len(targets))
+	seen := make(map[string]bool, len(targets))
+	for i, t := range targets {
+		key := t.Address
+		if m, err := addr.ParseMailbox(t.Address); err == nil {
+			key = m.Key()
+		}
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		out = append(out, queue.Recipient{Address: t.Address, Account: t.Account, Class: queue.Local,
+			Notify: env.To[i].Notify, ORcpt: env.To[i].ORcpt})
+	}
+	return out
 }
 
 func (in *Inbound) stage(ctx context.Context, full []byte) (*body.Staged, error) {
@@ -253,33 +202,17 @@ func (in *Inbound) rejected(ctx context.Context, a *Arrival, env *mohar.Envelope
 
 func (in *Inbound) record(now time.Time, kind string, a *Arrival, env *mohar.Envelope, id queue.ItemID, c *Checks) audit.Record {
 	detail := map[string]string{"from": env.From, "recipients": strconv.Itoa(len(env.To))}
-	for k, v := range c.Detail {
-		detail[k] = v
+	for i, r := range env.To {
+		if i == auditedRecipients {
+			break
+		}
+		detail["to"+strconv.Itoa(i+1)] = r.Address
 	}
-	return audit.Record{Time: now, Kind: kind, Door: a.Door, Remote: a.Remote.String(), Object: id.String(),
+	maps.Copy(detail, c.Detail)
+	rec := audit.Record{Time: now, Kind: kind, Door: a.Door, Object: id.String(),
 		Decision: &mohar.Decision{Verdict: mohar.Allow}, Detail: detail}
-}
-
-// trace writes Return-Path and Received, RFC 5321 section 4.4. The recipient is
-// named only where it is the only one, so that nobody learns of blind copies.
-func (in *Inbound) trace(a *Arrival, env *mohar.Envelope, id queue.ItemID, now time.Time) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", env.From)
-	remote := a.Remote.String()
-	if a.Remote.Is6() {
-		remote = "IPv6:" + remote
+	if a.Remote.IsValid() {
+		rec.Remote = a.Remote.String()
 	}
-	helo := a.Helo
-	if helo == "" {
-		helo = "[" + remote + "]"
-	}
-	fmt.Fprintf(&b, "Received: from %s ([%s])\r\n\tby %s with %s id %s", helo, remote, in.cfg.Hostname, a.Protocol, id)
-	if len(env.To) == 1 {
-		fmt.Fprintf(&b, "\r\n\tfor <%s>", env.To[0].Address)
-	}
-	if a.TLS != "" {
-		fmt.Fprintf(&b, "\r\n\t(%s)", a.TLS)
-	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", now.Format(time.RFC1123Z))
-	return b.Bytes()
+	return rec
 }
