@@ -31,10 +31,11 @@ const (
 	Timeout                 // it took too long
 	Corrupt                 // stored data fails its checksum
 	Unsupported             // a valid request that we do not serve
+	NoSpace                 // the disk is full, or nearly: Unavailable until somebody makes room
 )
 
 var kindNames = [...]string{"internal", "not found", "exists", "invalid", "denied", "refused", "auth",
-	"too large", "too many", "over quota", "conflict", "unavailable", "timeout", "corrupt", "unsupported"}
+	"too large", "too many", "over quota", "conflict", "unavailable", "timeout", "corrupt", "unsupported", "no space"}
 
 // String gives the kind in words, for logs.
 func (k Kind) String() string {

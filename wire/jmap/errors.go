@@ -142,7 +142,7 @@ func replyOf(k fault.Kind) reply {
 		return reply{Forbidden, SetOverQuota, 507}
 	case fault.Conflict:
 		return reply{ServerUnavailable, SetRateLimit, 409}
-	case fault.Unavailable, fault.Timeout:
+	case fault.Unavailable, fault.NoSpace, fault.Timeout:
 		return reply{ServerUnavailable, ServerUnavailable, 503}
 	case fault.Unsupported:
 		return reply{InvalidArguments, SetInvalidProperties, 501}

@@ -103,6 +103,9 @@ func Open(dir string, cfg Config) (*Store, error) {
 }
 
 func unavailable(op string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fault.Wrap(err, fault.NoSpace, "segment."+op, "The disk is full.")
+	}
 	return fault.Wrap(err, fault.Unavailable, "segment."+op, "The storage is out of reach for now.")
 }
 

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -158,7 +159,8 @@ func (d *DB) room(n int) error {
 	case err != nil:
 		return failed(err)
 	case d.full.Load():
-		return fault.New(fault.Unavailable, "pebblekv.Commit", "The disk is full.")
+		return fault.New(fault.NoSpace, "pebblekv.Commit",
+			fmt.Sprintf("The disk is full: less than %d MiB are free, which the storage keeps in reserve.", d.cfg.Reserve>>20))
 	}
 	if e := d.guard.table.Load(); e != nil {
 		return failed(e)
@@ -167,6 +169,9 @@ func (d *DB) room(n int) error {
 }
 
 func failed(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fault.Wrap(err, fault.NoSpace, "pebblekv", "The disk is full.")
+	}
 	return fault.Wrap(err, fault.Unavailable, "pebblekv", "The disk has failed or is full.")
 }
 

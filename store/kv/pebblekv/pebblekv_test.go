@@ -278,8 +278,8 @@ func TestDiskFull(t *testing.T) {
 							err = ticket.Wait()
 						}
 						if err != nil {
-							if !fault.Is(err, fault.Unavailable) {
-								t.Errorf("Commit: %v, want Unavailable", err)
+							if !fault.Is(err, fault.NoSpace) {
+								t.Errorf("Commit: %v, want NoSpace", err)
 							}
 							return
 						}
@@ -294,7 +294,7 @@ func TestDiskFull(t *testing.T) {
 			ffs.failing.Store(true)
 			close(fail)
 			wg.Wait()
-			if _, err := db.Commit(t.Context(), &kv.Batch{Shard: "other", Writes: []kv.Write{{Key: []byte("k"), Value: []byte("v")}}}); !fault.Is(err, fault.Unavailable) {
+			if _, err := db.Commit(t.Context(), &kv.Batch{Shard: "other", Writes: []kv.Write{{Key: []byte("k"), Value: []byte("v")}}}); !fault.Is(err, fault.NoSpace) {
 				t.Errorf("Commit after the failure: %v", err)
 			}
 			if version, _ := rows(t, db, "w0"); version < acked[0] {
@@ -340,7 +340,7 @@ func TestReserve(t *testing.T) {
 			if err := ticket.Wait(); err != nil {
 				t.Fatal(err)
 			}
-		case fault.Is(err, fault.Unavailable):
+		case fault.Is(err, fault.NoSpace):
 			refused = true
 		default:
 			t.Fatal(err)

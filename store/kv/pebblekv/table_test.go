@@ -37,7 +37,7 @@ func TestTablesFull(t *testing.T) {
 	for err == nil && version < 2000 {
 		err = commit()
 	}
-	if !fault.Is(err, fault.Unavailable) {
+	if !fault.Is(err, fault.NoSpace) {
 		t.Fatalf("after %d commits without room for tables: %v", version, err)
 	}
 	ffs.failing.Store(false)

@@ -19,6 +19,7 @@ var kindReplies = map[fault.Kind][2]string{
 	fault.OverQuota:   {"NO", "OVERQUOTA"},
 	fault.Conflict:    {"NO", "INUSE"},
 	fault.Unavailable: {"NO", "UNAVAILABLE"},
+	fault.NoSpace:     {"NO", "UNAVAILABLE"},
 	fault.Timeout:     {"NO", "UNAVAILABLE"},
 	fault.Corrupt:     {"NO", "CORRUPTION"},
 	fault.Unsupported: {"NO", "CANNOT"},

@@ -137,6 +137,8 @@ func answerOf(k fault.Kind, s stage) answer {
 		return answer{555, enh(5, 5, 4)}
 	case fault.Exists:
 		return answer{550, enh(5, 1, 4)}
+	case fault.NoSpace:
+		return answer{452, enh(4, 3, 1)}
 	case fault.Conflict, fault.Unavailable, fault.Timeout:
 		return answer{451, enh(4, 3, 2)}
 	}
