@@ -107,6 +107,9 @@ func Open(dir string, cfg Config, opt Options) (n *Node, err error) {
 			err = errors.Join(err, n.eng.close())
 		}
 	}()
+	if err = n.eng.upgrade(context.Background()); err != nil {
+		return nil, err
+	}
 	if err = n.nouns(); err != nil {
 		return nil, err
 	}
