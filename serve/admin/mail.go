@@ -36,7 +36,7 @@ var states = map[queue.Class]string{queue.Local: "local", queue.Remote: "remote"
 
 func showMessage(m *queue.Message) Message {
 	out := Message{ID: m.Item.ID.String(), From: m.Item.From, Size: m.Item.Size, Created: m.Item.Created,
-		Door: string(m.Item.Door), Label: m.Item.Label.String()}
+		Door: string(m.Item.Door), Label: m.Item.Label.String(), Recipients: []Recipient{}}
 	for _, r := range m.Recipients {
 		out.Recipients = append(out.Recipients, Recipient{Address: r.Address, State: states[r.Class], Due: r.Due,
 			Attempts: r.Attempts, Last: r.Last, Reason: r.Reason})

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,6 +54,14 @@ func (d *door) export(w http.ResponseWriter, r *http.Request) {
 	}
 	if !filepath.IsAbs(in.Dir) {
 		fail(w, fault.New(fault.Invalid, "admin.export", "Give the folder with its whole path."))
+		return
+	}
+	// Old files between the new ones would make an export that nobody can verify.
+	if there, err := os.ReadDir(in.Dir); len(there) > 0 {
+		fail(w, fault.New(fault.Exists, "admin.export", "The folder "+in.Dir+" is not empty."))
+		return
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		fail(w, fault.Wrap(err, fault.Invalid, "admin.export", "The folder "+in.Dir+" cannot be used."))
 		return
 	}
 	c, err := d.cfg.Log.Export(r.Context(), audit.Export{Public: d.cfg.Public, Create: func(name string) (io.WriteCloser, error) {

@@ -120,6 +120,10 @@ func (w *World) raw(rw http.ResponseWriter, r *http.Request) {
 
 func (w *World) send(rw http.ResponseWriter, r *http.Request) {
 	// A page elsewhere must not make this browser write letters.
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		http.Error(rw, "Another site may not do this.", http.StatusForbidden)
+		return
+	}
 	if o := r.Header.Get("Origin"); o != "" {
 		if u, err := url.Parse(o); err != nil || u.Host != r.Host {
 			http.Error(rw, "Another site may not do this.", http.StatusForbidden)
@@ -185,6 +189,9 @@ func render(rw http.ResponseWriter, r *http.Request, t *template.Template, d dat
 	}
 	d.Words = words(d.Lang)
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	rw.Header().Set("Referrer-Policy", "same-origin") // addresses stand in the query
+	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'")
 	_ = t.Execute(rw, d) // the client went away
 }

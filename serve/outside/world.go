@@ -2,14 +2,14 @@
 // domain arrives here, can be read as the citizen to whom it was sent, and
 // answered.
 //
-// Owns:      the mails it was sent, in memory, at most Capacity of them.
+// Owns:      the mails it was sent, in memory, at most Capacity of them
+// and MaxKept octets.
 // Trusts:    everyone on loopback; it exists in the demo only.
 // May touch: the SMTP connection to the platform's own MX.
 package outside
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,6 +22,9 @@ import (
 
 // Capacity is how many mails the outside world remembers; the oldest go first.
 const Capacity = 5_000
+
+// MaxKept bounds the contents that it remembers, in octets, whatever their number.
+const MaxKept = 512 << 20
 
 // MaxMail is the largest mail it takes, in octets.
 const MaxMail = 64 << 20
@@ -71,6 +74,7 @@ type World struct {
 	cfg   Config
 	mu    sync.Mutex
 	mails []*Mail
+	kept  int // octets of their contents
 	last  int
 }
 
@@ -83,11 +87,14 @@ func (w *World) Receive(from string, to []string, tls bool, content []byte) {
 	defer w.mu.Unlock()
 	for _, rcpt := range to {
 		w.last++
+		w.kept += len(content)
 		w.mails = append(w.mails, &Mail{ID: w.last, At: w.cfg.Clock.Now(), From: from, To: rcpt, TLS: tls, Content: content})
 	}
-	if n := len(w.mails) - Capacity; n > 0 {
-		w.mails = slices.Delete(w.mails, 0, n)
+	n := 0
+	for ; len(w.mails)-n > Capacity || w.kept > MaxKept && n < len(w.mails); n++ {
+		w.kept -= len(w.mails[n].Content)
 	}
+	w.mails = slices.Delete(w.mails, 0, n)
 }
 
 // Mails lists what arrived for an address (all where it is empty), newest first.
@@ -136,7 +143,11 @@ func (w *World) Send(ctx context.Context, l Letter) (string, error) {
 	}
 	reply, err := w.cfg.Post(ctx, source, l.From, l.To, content)
 	if err != nil {
-		return reply, fault.Wrap(err, fault.Unavailable, "outside.Send", fmt.Sprintf("The platform answered: %s", reply))
+		said := "The platform answered: " + reply
+		if reply == "" {
+			said = "The platform did not take the letter: " + err.Error()
+		}
+		return reply, fault.Wrap(err, fault.Unavailable, "outside.Send", said)
 	}
 	return reply, nil
 }
