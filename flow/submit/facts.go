@@ -6,17 +6,21 @@ import (
 	"html"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/policy"
 	"github.com/mohar-mail/mohar/policy/detect"
-	"github.com/mohar-mail/mohar/wire/addr"
 	"github.com/mohar-mail/mohar/wire/mime"
 )
 
-// maxScanned bounds the text of one part that is looked at for markings, in
-// octets. Markings stand at the top, at the bottom and in the subject.
-const maxScanned = 256 << 10
+// Bounds of the text that is looked at for markings, in octets. Markings stand at
+// the top and at the bottom of a text.
+const (
+	maxScanned    = 256 << 10 // of one part
+	maxScannedAll = 1 << 20   // of a message
+)
 
 func (s *Submit) facts(who *Sender, door mohar.Door, label mohar.Label, forward bool) *policy.Facts {
 	purpose := policy.Submit
@@ -45,18 +49,72 @@ func (s *Submit) addRecipient(ctx context.Context, f *policy.Facts, who *Sender,
 	return nil
 }
 
-// addContent looks for classification markings in subject, text and file names.
+// maxAnswers is how many message ids are looked up to find what a message
+// answers: each costs a look into the store for each recipient outside.
+const maxAnswers = 20
+
+// answersOf gives the message ids that a message says it answers: In-Reply-To,
+// then the newest of References.
+func answersOf(m *mime.Message) []string {
+	ids := mime.MsgIDs(m.Envelope().InReplyTo, maxAnswers)
+	for _, id := range slices.Backward(m.References) {
+		if len(ids) == maxAnswers {
+			break
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// addContent looks for classification markings in subjects, texts and file names,
+// of the message and of those that are attached to it. The label of an attached
+// message counts as a marking: to send it on under a lower one would take it off.
 func (s *Submit) addContent(f *policy.Facts, m *mime.Message) {
-	in := detect.Input{Subject: mime.DecodeText(m.Envelope().Subject)}
+	found := map[detect.Place]mohar.Label{}
+	scan := func(in detect.Input) {
+		for _, k := range detect.Scan(in) {
+			found[k.Place] = max(found[k.Place], k.Label)
+		}
+	}
+	var files []string
+	left := int64(maxScannedAll)
 	walk(m.Root, func(p *mime.Part) {
 		if name := p.Filename(); name != "" {
-			in.Files = append(in.Files, name)
+			files = append(files, name)
 		}
-		if len(in.Text) == 0 && p.Type == "text" && p.Disposition != "attachment" {
-			in.Text = textOf(m, p)
+		if p.Envelope != nil {
+			scan(detect.Input{Subject: mime.DecodeText(p.Envelope.Subject)})
+		}
+		if p.Envelope != nil && p != m.Root {
+			found[detect.Top] = max(found[detect.Top], attachedLabel(m.Header(p)))
+		}
+		if p.Type == "text" && left > 0 {
+			text := textOf(m, p, min(left, maxScanned))
+			left -= int64(len(text))
+			scan(detect.Input{Text: text})
 		}
 	})
-	f.Markings = detect.Scan(in)
+	scan(detect.Input{Files: files})
+	for _, place := range []detect.Place{detect.Subject, detect.Top, detect.Bottom, detect.FileName} {
+		if l := found[place]; l != mohar.NoLabel {
+			f.Markings = append(f.Markings, detect.Marking{Label: l, Place: place})
+		}
+	}
+}
+
+// attachedLabel gives the highest label in a header of an attached message.
+func attachedLabel(h mime.Header) mohar.Label {
+	high := mohar.NoLabel
+	for f := range h.Fields() {
+		if f.Is(labelField) {
+			if l, err := mohar.ParseLabel(strings.ToLower(f.Text())); err == nil {
+				high = max(high, l)
+			}
+		}
+	}
+	return high
 }
 
 func walk(p *mime.Part, fn func(*mime.Part)) {
@@ -71,8 +129,8 @@ var (
 	tags   = regexp.MustCompile(`<[^>]*>`)
 )
 
-func textOf(m *mime.Message, p *mime.Part) []byte {
-	r := mime.NewUTF8Reader(p.Charset(), mime.DecodeTransfer(p.Encoding, m.Body(p)), maxScanned)
+func textOf(m *mime.Message, p *mime.Part, limit int64) []byte {
+	r := mime.NewUTF8Reader(p.Charset(), mime.DecodeTransfer(p.Encoding, m.Body(p)), limit)
 	text, err := io.ReadAll(r)
 	if err != nil && len(text) == 0 {
 		return nil
@@ -82,20 +140,6 @@ func textOf(m *mime.Message, p *mime.Part) []byte {
 		text = []byte(html.UnescapeString(string(tags.ReplaceAll(text, nil))))
 	}
 	return bytes.TrimSpace(text)
-}
-
-// owns says whether an address is one of the sender's.
-func owns(who *Sender, address string) bool {
-	m, err := addr.ParseMailbox(address)
-	if err != nil {
-		return false
-	}
-	for _, a := range who.Addresses {
-		if own, err := addr.ParseMailbox(a); err == nil && own.Key() == m.Key() {
-			return true
-		}
-	}
-	return false
 }
 
 // ExplainSteps says what the rules make of a message, rule by rule. content may
@@ -112,7 +156,7 @@ func (s *Submit) ExplainSteps(ctx context.Context, who *Sender, to []string, lab
 			}
 		}
 		s.addContent(f, m)
-		answers = append(mime.MsgIDs(m.Envelope().InReplyTo, mime.MaxReferences), m.References...)
+		answers = answersOf(m)
 	}
 	for _, address := range to {
 		t, err := s.cfg.Target(ctx, address)

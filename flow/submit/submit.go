@@ -8,16 +8,12 @@
 package submit
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
@@ -92,14 +88,6 @@ type Submit struct{ cfg Config }
 // New makes a Submit.
 func New(cfg Config) *Submit { return &Submit{cfg: cfg} }
 
-// MayMail says whether the sender may use a reverse-path.
-func (s *Submit) MayMail(who *Sender, from string) error {
-	if owns(who, from) {
-		return nil
-	}
-	return fault.New(fault.Denied, "submit.MayMail", "You may not send as <"+from+">.")
-}
-
 // MayRcpt says whether a recipient can be sent to at all, before the content is
 // known.
 func (s *Submit) MayRcpt(ctx context.Context, address string) error {
@@ -138,94 +126,102 @@ func (s *Submit) rulebook(who *Sender) *policy.Rulebook {
 	return s.cfg.Rulebook(domain)
 }
 
-// Send checks and promises a message; when it returns an id the message is
-// durable. A refusal by policy is fault.Refused with its decision.
+// Read takes a content of at most limit octets into memory, within the room that
+// all doors share. free gives the room back and must be called.
+func (s *Submit) Read(ctx context.Context, r io.Reader, limit int64) (content []byte, free func(), err error) {
+	return s.cfg.Queue.Read(ctx, r, limit)
+}
+
+// Accepted is what became of a message that was taken.
+type Accepted struct {
+	ID queue.ItemID
+	// Held is the decision that keeps the message in the queue until a person
+	// releases it; nil where it is on its way.
+	Held *mohar.Decision
+}
+
+// Send is Accept for doors that cannot tell a sender more than the id.
 func (s *Submit) Send(ctx context.Context, sub *Submission) (queue.ItemID, error) {
+	out, err := s.Accept(ctx, sub)
+	return out.ID, err
+}
+
+// Accept checks and promises a message; when it returns an id the message is
+// durable. A refusal by policy is fault.Refused with its decision; one that asks
+// for a reason is refused as well, since no reason comes with a submission.
+func (s *Submit) Accept(ctx context.Context, sub *Submission) (Accepted, error) {
 	m := mime.Parse(sub.Content)
-	if err := s.mayFrom(&sub.Sender, m); err != nil {
-		return queue.ItemID{}, err
+	from, err := mayFrom(&sub.Sender, m)
+	if err != nil {
+		return Accepted{}, err
 	}
 	if err := s.MayMail(&sub.Sender, sub.Envelope.From); err != nil {
-		return queue.ItemID{}, err
+		return Accepted{}, err
+	}
+	if err := s.stillTheirs(ctx, &sub.Sender, from); err != nil {
+		return Accepted{}, err
 	}
 	if len(sub.Envelope.To) == 0 {
-		return queue.ItemID{}, fault.New(fault.Invalid, "submit.Send", "The message has no recipient.")
+		return Accepted{}, fault.New(fault.Invalid, "submit.Accept", "The message has no recipient.")
 	}
 	label, err := labelOf(m)
 	if err != nil {
-		return queue.ItemID{}, err
+		return Accepted{}, err
 	}
-	decision, targets, err := s.decide(ctx, sub, m, label)
+	l := &letter{Submission: sub, message: m, from: from, label: label}
+	decision, err := s.decide(ctx, l)
 	if err != nil {
-		return queue.ItemID{}, err
+		return Accepted{}, err
 	}
 	switch decision.Verdict {
 	case mohar.Allow:
-		return s.promise(ctx, sub, m, label, targets, &decision)
-	default:
-		return queue.ItemID{}, s.refused(ctx, sub, label, &decision)
+		id, err := s.promise(ctx, l, &decision)
+		return Accepted{ID: id}, err
+	case mohar.Hold, mohar.Quarantine:
+		l.held = true
+		id, err := s.promise(ctx, l, &decision)
+		return Accepted{ID: id, Held: &decision}, err
 	}
+	return Accepted{}, s.refused(ctx, l, &decision)
 }
 
-// mayFrom makes sure that the From and Sender fields are the sender's own: what
-// colleagues see must be what the server knows.
-func (s *Submit) mayFrom(who *Sender, m *mime.Message) error {
-	e := m.Envelope()
-	if len(e.From) == 0 {
-		return fault.New(fault.Invalid, "submit.Send", "The message has no From field.")
-	}
-	for a := range addr.Singles(append(append([]addr.Address{}, e.From...), e.Sender...)) {
-		if spec := a.Spec(); !owns(who, spec) {
-			return fault.New(fault.Denied, "submit.Send", "You may not send as <"+spec+">.")
-		}
-	}
-	return nil
+// letter is a submission whose sender was found to be in the right.
+type letter struct {
+	*Submission
+	message *mime.Message
+	from    addr.Mailbox // author of the From field
+	label   mohar.Label
+	targets []Target // of the envelope's recipients, in their order
+	held    bool
 }
 
-// labelOf reads the label that the sender gave, NoLabel where there is none. Two
-// that differ are refused: nobody could say which one holds.
-func labelOf(m *mime.Message) (mohar.Label, error) {
-	label := mohar.NoLabel
-	for f := range m.Header(m.Root).Fields() {
-		if !f.Is("Mohar-Label") {
-			continue
-		}
-		l, err := mohar.ParseLabel(strings.ToLower(strings.TrimSpace(f.Text())))
-		if err != nil || label != mohar.NoLabel && l != label {
-			return label, fault.New(fault.Invalid, "submit.Send", "The label of the message is not one of open, official, restricted, confidential, secret, top-secret.")
-		}
-		label = l
-	}
-	return label, nil
-}
-
-func (s *Submit) decide(ctx context.Context, sub *Submission, m *mime.Message, label mohar.Label) (mohar.Decision, []Target, error) {
-	facts := s.facts(&sub.Sender, sub.Door, label, sub.Forward)
-	s.addContent(facts, m)
-	refs := append(mime.MsgIDs(m.Envelope().InReplyTo, mime.MaxReferences), m.References...)
-	targets := make([]Target, len(sub.Envelope.To))
-	for i, r := range sub.Envelope.To {
+func (s *Submit) decide(ctx context.Context, l *letter) (mohar.Decision, error) {
+	facts := s.facts(&l.Sender, l.Door, l.label, l.Forward)
+	s.addContent(facts, l.message)
+	answers := answersOf(l.message)
+	l.targets = make([]Target, len(l.Envelope.To))
+	for i, r := range l.Envelope.To {
 		t, err := s.cfg.Target(ctx, r.Address)
 		if err != nil {
-			return mohar.Decision{}, nil, err
+			return mohar.Decision{}, err
 		}
-		targets[i] = t
-		if err := s.addRecipient(ctx, facts, &sub.Sender, r.Address, t, refs); err != nil {
-			return mohar.Decision{}, nil, err
+		l.targets[i] = t
+		if err := s.addRecipient(ctx, facts, &l.Sender, r.Address, t, answers); err != nil {
+			return mohar.Decision{}, err
 		}
 	}
-	return policy.Decide(s.rulebook(&sub.Sender), facts), targets, nil
+	return policy.Decide(s.rulebook(&l.Sender), facts), nil
 }
 
 // refused records the refusal and gives it to the door.
-func (s *Submit) refused(ctx context.Context, sub *Submission, label mohar.Label, d *mohar.Decision) error {
+func (s *Submit) refused(ctx context.Context, l *letter, d *mohar.Decision) error {
 	lane := queue.LaneOf(s.cfg.Queue.NewID())
-	rec := s.record(sub, label, "", d)
+	rec := s.record(l, "", d)
 	if err := s.cfg.Queue.Record(ctx, lane, func(tx *kv.Tx) error { return audit.Stage(tx, rec) }); err != nil {
 		return err
 	}
 	s.staged(lane)
-	return fault.Refusal("submit.Send", d)
+	return fault.Refusal("submit.Accept", d)
 }
 
 func (s *Submit) staged(shard kv.Shard) {
@@ -234,56 +230,47 @@ func (s *Submit) staged(shard kv.Shard) {
 	}
 }
 
-func (s *Submit) record(sub *Submission, label mohar.Label, id string, d *mohar.Decision) audit.Record {
-	detail := map[string]string{"from": sub.Envelope.From, "label": label.String(), "recipients": strconv.Itoa(len(sub.Envelope.To))}
-	for i, r := range sub.Envelope.To {
+// auditedRecipients is how many recipients a record names; the count is always
+// there.
+const auditedRecipients = 10
+
+func (s *Submit) record(l *letter, id string, d *mohar.Decision) audit.Record {
+	env := &l.Envelope
+	detail := map[string]string{"from": env.From, "author": l.from.String(), "label": l.label.String(), "recipients": strconv.Itoa(len(env.To))}
+	for i, r := range env.To {
 		if i == auditedRecipients {
 			break
 		}
 		detail["to"+strconv.Itoa(i+1)] = r.Address
 	}
-	return audit.Record{Time: s.cfg.Clock.Now(), Kind: "submit", Actor: sub.Sender.Account, Door: sub.Door,
-		Remote: sub.Remote.String(), Object: id, Decision: d, Detail: detail}
+	rec := audit.Record{Time: s.cfg.Clock.Now(), Kind: "submit", Actor: l.Sender.Account, Door: l.Door, Object: id, Decision: d, Detail: detail}
+	if l.Remote.IsValid() {
+		rec.Remote = l.Remote.String()
+	}
+	return rec
 }
 
-// auditedRecipients is how many recipients a record names; the count is always
-// there.
-const auditedRecipients = 10
-
-func (s *Submit) promise(ctx context.Context, sub *Submission, m *mime.Message, label mohar.Label, targets []Target, d *mohar.Decision) (queue.ItemID, error) {
+func (s *Submit) promise(ctx context.Context, l *letter, d *mohar.Decision) (queue.ItemID, error) {
 	id := s.cfg.Queue.NewID()
 	now := s.cfg.Clock.Now()
-	full, err := s.finish(ctx, sub, m, id, now)
+	full, err := s.finish(ctx, l, id, now)
 	if err != nil {
 		return id, err
 	}
-	w := s.cfg.Bodies.Writer(ctx)
-	if _, err := io.Copy(w, bytes.NewReader(full)); err != nil {
-		w.Abort()
-		return id, err
-	}
-	st, err := w.Finish()
+	st, err := s.stage(ctx, full)
 	if err != nil {
 		return id, err
 	}
-	env := &sub.Envelope
 	index, err := mime.Parse(full).AppendBinary(nil)
 	if err != nil {
 		return id, err
 	}
-	it := &queue.Item{ID: id, From: env.From, Created: now, Door: sub.Door, Account: sub.Sender.Account, Label: label,
-		EnvID: env.EnvID, Ret: env.Ret, EightBit: env.EightBit || has8Bit(full), SMTPUTF8: env.SMTPUTF8, RequireTLS: env.RequireTLS,
-		Lang: sub.Sender.Lang, Index: index}
-	rcpts := make([]queue.Recipient, len(targets))
-	for i, t := range targets {
-		r := queue.Recipient{Address: env.To[i].Address, Notify: env.To[i].Notify, ORcpt: env.To[i].ORcpt, Class: queue.Remote, Domain: t.Domain}
-		if t.Account != "" {
-			r.Account, r.Class = t.Account, queue.Local
-		}
-		rcpts[i] = r
-	}
-	err = s.cfg.Queue.Promise(ctx, it, rcpts, st, func(tx *kv.Tx) error {
-		return audit.Stage(tx, s.record(sub, label, id.String(), d))
+	env := &l.Envelope
+	it := &queue.Item{ID: id, From: env.From, Created: now, Door: l.Door, Account: l.Sender.Account, Label: l.label,
+		EnvID: env.EnvID, Ret: env.Ret, EightBit: env.EightBit || has8Bit(full), SMTPUTF8: env.SMTPUTF8 || needsUTF8(env), RequireTLS: env.RequireTLS,
+		Lang: l.Sender.Lang, Index: index}
+	err = s.cfg.Queue.Promise(ctx, it, recipients(l, d), st, func(tx *kv.Tx) error {
+		return audit.Stage(tx, s.record(l, id.String(), d))
 	})
 	if err != nil {
 		st.Discard(ctx)
@@ -293,61 +280,56 @@ func (s *Submit) promise(ctx context.Context, sub *Submission, m *mime.Message, 
 	return id, nil
 }
 
-// finish gives the content as it is sent: the sender's octets, below a Received
-// field, fields that RFC 6409 section 8 lets us add, and our signature.
-func (s *Submit) finish(ctx context.Context, sub *Submission, m *mime.Message, id queue.ItemID, now time.Time) ([]byte, error) {
-	content := sub.Content
-	if sub.StripBcc {
-		content = withoutBcc(m)
-	}
-	_, domain, _ := strings.Cut(sub.Envelope.From, "@")
-	var own bytes.Buffer
-	fmt.Fprintf(&own, "Received: by %s with %s id %s;\r\n\t%s\r\n", s.cfg.Hostname, sub.Protocol, id, now.Format(time.RFC1123Z))
-	if m.Envelope().MessageID == "" {
-		fmt.Fprintf(&own, "Message-ID: <%s@%s>\r\n", rand.Text(), domain)
-	}
-	if m.Envelope().Date == "" {
-		fmt.Fprintf(&own, "Date: %s\r\n", now.Format(time.RFC1123Z))
-	}
-	full := append(own.Bytes(), content...)
-	if s.cfg.Sign == nil {
-		return full, nil
-	}
-	signature, err := s.cfg.Sign(ctx, domain, full)
-	if err != nil {
+func (s *Submit) stage(ctx context.Context, full []byte) (*body.Staged, error) {
+	w := s.cfg.Bodies.Writer(ctx)
+	if _, err := w.Write(full); err != nil {
+		w.Abort()
 		return nil, err
 	}
-	return append(signature, full...), nil
+	return w.Finish()
 }
 
-// withoutBcc gives the content without its Bcc fields; every other octet stays.
-func withoutBcc(m *mime.Message) []byte {
-	head := m.Header(m.Root)
-	out := make([]byte, 0, len(m.Content))
-	rest := []byte(head)
-	skipping := false
-	for len(rest) > 0 {
-		end := bytes.IndexByte(rest, '\n') + 1
-		if end == 0 {
-			end = len(rest)
+// recipients gives those of the queue, on hold where a person has to look first.
+// Whoever is named twice in the envelope gets one copy.
+func recipients(l *letter, d *mohar.Decision) []queue.Recipient {
+	out := make([]queue.Recipient, 0, len(l.targets))
+	seen := make(map[string]bool, len(l.targets))
+	for i, t := range l.targets {
+		to := &l.Envelope.To[i]
+		r := queue.Recipient{Address: to.Address, Notify: to.Notify, ORcpt: to.ORcpt, Class: queue.Remote, Domain: t.Domain}
+		key := to.Address
+		if m, err := addr.ParseMailbox(to.Address); err == nil {
+			key = m.Wire()
+			if t.Account != "" {
+				key = m.Key()
+			}
 		}
-		line := rest[:end]
-		rest = rest[end:]
-		if line[0] != ' ' && line[0] != '\t' {
-			skipping = len(line) >= 4 && strings.EqualFold(string(line[:4]), "bcc:")
+		if t.Account != "" {
+			r.Account, r.Class = t.Account, queue.Local
 		}
-		if !skipping {
-			out = append(out, line...)
+		if seen[key] {
+			continue
 		}
+		seen[key] = true
+		if l.held {
+			r.Before, r.Class, r.Reason = r.Class, queue.Held, holdReason(d)
+		}
+		out = append(out, r)
 	}
-	return append(out, m.Content[m.Root.BodyStart:]...)
+	return out
 }
 
-func has8Bit(b []byte) bool {
-	for _, c := range b {
-		if c >= 0x80 {
-			return true
+// holdReason says to the person who releases why a message is held.
+func holdReason(d *mohar.Decision) string {
+	var all []string
+	for _, r := range d.Reasons {
+		if len(all) == maxHoldReasons {
+			break
 		}
+		all = append(all, r.Rule+": "+r.What.En)
 	}
-	return false
+	return strings.Join(all, " ")
 }
+
+// maxHoldReasons bounds the reasons that each recipient of a held message keeps.
+const maxHoldReasons = 4

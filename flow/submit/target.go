@@ -45,6 +45,9 @@ func (t *Targets) Find(ctx context.Context, address string) (Target, error) {
 			return Target{}, fault.New(fault.Denied, "submit.Target", "The domain of <"+address+"> may not receive mail: it has no go-ahead.")
 		case res.Account == nil:
 			return Target{}, fault.New(fault.NotFound, "submit.Target", "There is no such address: <"+address+">.")
+		case res.Account.Disabled:
+			// GOV LIF-05: mail to a closed account is told so and goes nowhere else.
+			return Target{}, fault.New(fault.NotFound, "submit.Target", "The account of <"+address+"> is closed.")
 		}
 		return Target{Account: res.Account.ID, Domain: m.Domain.ASCII, Class: mohar.ClassOwn}, nil
 	}
