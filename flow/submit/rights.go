@@ -35,7 +35,11 @@ func mayFrom(who *Sender, m *mime.Message) (addr.Mailbox, error) {
 	var author addr.Mailbox
 	header := m.Header(m.Root)
 	// Of the header alone: what an attached message has wrong is its own matter.
-	if bad := mime.Parse(header).Defects & ambiguous; bad != 0 {
+	bad := mime.Parse(header).Defects & ambiguous
+	if m.Root.HeaderStart != 0 {
+		bad |= mime.DefectMboxFrom
+	}
+	if bad != 0 {
 		return author, fault.New(fault.Invalid, "submit.mayFrom", "The header of the message can be read in more than one way: "+bad.String()+".")
 	}
 	seen := map[string]bool{}
