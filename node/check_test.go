@@ -12,6 +12,7 @@ import (
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
+	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/flow/reclaim"
 	"github.com/mohar-mail/mohar/mailbox"
 	"github.com/mohar-mail/mohar/queue"
@@ -85,11 +86,11 @@ func (w *town) administer() {
 	}
 	switch w.rnd.IntN(4) {
 	case 0:
-		w.must(w.queue.Hold(w.Context(), m.Item.ID, "for a second person", nil))
+		w.mayConflict(w.queue.Hold(w.Context(), m.Item.ID, "for a second person", nil))
 	case 1:
-		w.must(w.queue.Release(w.Context(), m.Item.ID, nil))
+		w.mayConflict(w.queue.Release(w.Context(), m.Item.ID, nil))
 	case 2:
-		w.must(w.queue.Retry(w.Context(), m.Item.ID, nil))
+		w.mayConflict(w.queue.Retry(w.Context(), m.Item.ID, nil))
 	case 3:
 		for _, r := range m.Recipients {
 			if r.Account == "" {
@@ -100,7 +101,15 @@ func (w *town) administer() {
 				return // a dropped delivery that a mailbox has taken is the queue's to tell apart
 			}
 		}
-		w.must(w.queue.Drop(w.Context(), m.Item.ID, nil))
+		w.mayConflict(w.queue.Drop(w.Context(), m.Item.ID, nil))
+	}
+}
+
+// mayConflict lets pass that a mailbox is taking the message at that moment.
+func (w *town) mayConflict(err error) {
+	w.Helper()
+	if !fault.Is(err, fault.Conflict) {
+		w.must(err)
 	}
 }
 
@@ -186,9 +195,9 @@ func (w *town) end() {
 		if m == nil {
 			break
 		}
-		w.must(w.queue.Release(w.Context(), m.Item.ID, nil))
+		w.mayConflict(w.queue.Release(w.Context(), m.Item.ID, nil))
 		if !slices.ContainsFunc(m.Recipients, func(r *queue.Recipient) bool { return r.Account != "" }) {
-			w.must(w.queue.Drop(w.Context(), m.Item.ID, nil))
+			w.mayConflict(w.queue.Drop(w.Context(), m.Item.ID, nil))
 		}
 	}
 	for _, a := range residents {

@@ -35,8 +35,8 @@ func in(t *testing.T, change func(*relay.Config), f func(b *bed)) {
 func TestDelivered(t *testing.T) {
 	in(t, nil, func(b *bed) {
 		h := b.net.host("192.0.2.1", &host{info: relay.PeerInfo{DSN: true}})
-		b.send(letter{from: "a@rajya.example", to: []string{"x@city.example SUCCESS", "y@city.example", "z@plain.example"}, envid: "e1", ret: "HDRS"})
 		p := b.net.host("192.0.2.3", &host{})
+		b.send(letter{from: "a@rajya.example", to: []string{"x@city.example SUCCESS", "y@city.example", "z@plain.example"}, envid: "e1", ret: "HDRS"})
 		synctest.Wait()
 		if n := len(b.left()); n != 0 {
 			t.Errorf("%d recipients are left", n)
@@ -430,7 +430,10 @@ func TestStopLosesNothing(t *testing.T) {
 		}
 		b.send(letter{from: "a@rajya.example", to: []string{"x@plain.example"}})
 		<-entered
-		go func() { close(release) }()
+		go func() {
+			synctest.Wait() // until the stop has been asked for and waits
+			close(release)
+		}()
 		b.stop()
 		if left := b.left(); len(left) != 1 || waits(left[0]) > 0 {
 			t.Fatalf("left %+v", left)
