@@ -8,8 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
-	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -34,7 +32,7 @@ func tlsConfig(dir string, cfg TLS, hostname string) (*tls.Config, error) {
 	certFile, keyFile := cfg.Cert, cfg.Key
 	if certFile == "" {
 		certFile, keyFile = filepath.Join(dir, ownCert), filepath.Join(dir, ownKey)
-		if _, err := os.Stat(certFile); errors.Is(err, fs.ErrNotExist) {
+		if !stillGood(certFile, hostname) {
 			if err := makeCert(certFile, keyFile, hostname); err != nil {
 				return nil, err
 			}
@@ -45,6 +43,21 @@ func tlsConfig(dir string, cfg TLS, hostname string) (*tls.Config, error) {
 		return nil, fault.Wrap(err, fault.Invalid, "node.tls", "The certificate cannot be loaded: "+err.Error())
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// stillGood says whether the certificate that we made is there, in force and for
+// the name that the server has now.
+func stillGood(certFile, hostname string) bool {
+	data, err := os.ReadFile(certFile)
+	if err != nil {
+		return false
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return false
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	return err == nil && time.Now().Before(c.NotAfter) && c.VerifyHostname(hostname) == nil
 }
 
 func makeCert(certFile, keyFile, hostname string) error {
@@ -72,8 +85,8 @@ func makeCert(certFile, keyFile, hostname string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
+	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
 		return err
 	}
-	return os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	return writeFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }

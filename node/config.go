@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
-	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -20,7 +21,7 @@ const ConfigName = "mohar.toml"
 
 // Config is the configuration file: what a machine must know before it can open
 // its data. Everything else is data, changed on the running system and audited.
-// The doc tags are the documentation: `mohar serve --help-config` prints them.
+// The doc tags are the documentation: docs/operate/config.md is made of them.
 type Config struct {
 	Hostname string  `toml:"hostname" doc:"Name by which the server greets, as in its MX record and certificate."`
 	Listen   Listen  `toml:"listen"`
@@ -100,14 +101,31 @@ func LoadConfig(file string, optional bool) (Config, error) {
 	}
 	dec := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		var strict *toml.StrictMissingError
-		detail := err.Error()
-		if errors.As(err, &strict) {
-			detail = strict.String()
-		}
-		return c, fault.Wrap(err, fault.Invalid, "node.LoadConfig", filepath.Base(file)+": "+detail)
+		return c, fault.New(fault.Invalid, "node.LoadConfig", file+": "+misread(err))
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return c, fault.New(fault.Invalid, "node.LoadConfig", file+": "+fault.Public(err))
+	}
+	return c, nil
+}
+
+// misread says where a file is wrong: the line, and the key where one is known.
+func misread(err error) string {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) {
+		var all []string
+		for i := range strict.Errors {
+			row, _ := strict.Errors[i].Position()
+			all = append(all, fmt.Sprintf("line %d: there is no key %s", row, strings.Join(strict.Errors[i].Key(), ".")))
+		}
+		return strings.Join(all, "; ")
+	}
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		row, _ := wrong.Position()
+		return fmt.Sprintf("line %d: %s", row, wrong.Error())
+	}
+	return err.Error()
 }
 
 func (c *Config) check() error {
@@ -127,8 +145,35 @@ func (c *Config) check() error {
 		return bad("mail.max_recipients", "must be 100 to 10000 (RFC 5321 section 4.5.3.1.8)")
 	case c.Mail.QuotaMB < 0:
 		return bad("mail.quota_mb", "must not be negative")
+	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level):
+		return bad("log.level", "must be debug, info, warn or error")
 	case (c.TLS.Cert == "") != (c.TLS.Key == ""):
 		return bad("tls", "cert and key go together")
+	}
+	return c.checkAddresses(bad)
+}
+
+// checkAddresses looks at everything that must be HOST:PORT.
+func (c *Config) checkAddresses(bad func(key, why string) error) error {
+	seen := map[string]string{}
+	v := reflect.ValueOf(c.Listen)
+	for i := range v.NumField() {
+		key, addr := "listen."+v.Type().Field(i).Tag.Get("toml"), v.Field(i).String()
+		if addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return bad(key, fmt.Sprintf("%q must be HOST:PORT or :PORT", addr))
+		}
+		if other, taken := seen[addr]; taken {
+			return bad(key, "is the address of "+other+" as well")
+		}
+		seen[addr] = key
+	}
+	for _, addr := range append([]string{c.Mail.Relay}, c.Mail.Resolvers...) {
+		if _, _, err := net.SplitHostPort(addr); addr != "" && err != nil {
+			return bad("mail", fmt.Sprintf("%q must be HOST:PORT", addr))
+		}
 	}
 	return nil
 }
@@ -137,11 +182,11 @@ func (c *Config) check() error {
 // defaults.
 func DescribeConfig() string {
 	var b strings.Builder
-	describe(&b, "", reflect.ValueOf(Defaults()))
+	describe(&b, reflect.ValueOf(Defaults()))
 	return b.String()
 }
 
-func describe(b *strings.Builder, section string, v reflect.Value) {
+func describe(b *strings.Builder, v reflect.Value) {
 	t := v.Type()
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -158,7 +203,7 @@ func describe(b *strings.Builder, section string, v reflect.Value) {
 		f := t.Field(i)
 		if f.Type.Kind() == reflect.Struct {
 			fmt.Fprintf(b, "\n[%s]\n", f.Tag.Get("toml"))
-			describe(b, section+f.Name+".", v.Field(i))
+			describe(b, v.Field(i))
 		}
 	}
 }

@@ -34,6 +34,7 @@ const (
 	outsideMX   = "mx.outside.example"
 	outsideKey  = "outside"
 	demoMarker  = "demo" // a file that says that the data is a demo's
+	demoText    = "The data of a demo of Mohar. It is removed by: mohar demo --fresh\n"
 )
 
 // DemoConfig says what demo to open.
@@ -56,15 +57,44 @@ type Demo struct {
 	done  sync.WaitGroup
 }
 
-// RemoveDemo removes the data of an earlier demo, and of nothing else.
+// isDemo says whether the folder holds a demo. The marker's name alone is no
+// proof: many a folder has something that is called demo.
+func isDemo(dir string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, demoMarker))
+	return err == nil && string(text) == demoText
+}
+
+// isEmpty says whether a folder is empty or not there.
+func isEmpty(dir string) bool {
+	list, err := os.ReadDir(dir)
+	return len(list) == 0 && (err == nil || errors.Is(err, os.ErrNotExist))
+}
+
+// RemoveDemo removes the data of an earlier demo, and of nothing else: only what
+// a demo makes, and the folder when it is empty then.
 func RemoveDemo(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(dir, demoMarker)); err != nil {
+	if isEmpty(dir) {
+		return nil
+	}
+	if !isDemo(dir) {
 		return fault.New(fault.Denied, "node.RemoveDemo", dir+" does not hold a demo. Nothing was removed.")
 	}
-	return os.RemoveAll(dir)
+	if conn, err := net.Dial("unix", SocketOf(dir)); err == nil {
+		return errors.Join(fault.New(fault.Unavailable, "node.RemoveDemo", "A demo is running on the data in "+dir+". Stop it first."), conn.Close())
+	}
+	// The marker goes last: a removal that was cut short can be taken up again.
+	for _, name := range []string{dirIndex, dirContent, dirKeys, filePublic, ownCert, ownKey, socketName, demoMarker} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fault.Wrap(err, fault.Unavailable, "node.RemoveDemo", "The data of the demo cannot be removed.")
+		}
+	}
+	if isEmpty(dir) {
+		return os.Remove(dir)
+	}
+	return nil
 }
 
 // OpenDemo opens the data of a demo, made where it is missing, and the outside
@@ -73,7 +103,10 @@ func OpenDemo(_ context.Context, cfg DemoConfig) (*Demo, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "node.OpenDemo", "The data folder cannot be made.")
 	}
-	if err := os.WriteFile(filepath.Join(cfg.Dir, demoMarker), nil, 0o600); err != nil {
+	if !isEmpty(cfg.Dir) && !isDemo(cfg.Dir) {
+		return nil, fault.New(fault.Denied, "node.OpenDemo", cfg.Dir+" is not empty and does not hold a demo. Name another folder with --data.")
+	}
+	if err := writeFile(filepath.Join(cfg.Dir, demoMarker), []byte(demoText), 0o600); err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "node.OpenDemo", "The data folder cannot be written.")
 	}
 	d := &Demo{cfg: cfg, keys: &outsideKeys{}}
@@ -83,7 +116,7 @@ func OpenDemo(_ context.Context, cfg DemoConfig) (*Demo, error) {
 	}
 	zone, err := d.zone()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.ln.Close())
 	}
 	relay := cfg.Relay
 	if relay == "" {
@@ -96,7 +129,25 @@ func OpenDemo(_ context.Context, cfg DemoConfig) (*Demo, error) {
 	d.world = outside.New(outside.Config{Clock: clock.System{}, Post: d.post, Sign: d.keys.sign,
 		Honest: netip.MustParseAddr(honestAddr), Foreign: netip.MustParseAddr(foreignAddr)})
 	d.mx, err = smtpserver.New(smtpserver.Config{Hostname: outsideMX, Mode: smtpserver.MX, Limits: smtpserver.Limits{PerNetwork: -1}}, d.world)
-	return d, err
+	if err != nil {
+		return nil, errors.Join(err, d.Node.Close(), d.ln.Close())
+	}
+	return d, nil
+}
+
+// SettingsOf gives the configuration of the data in dir: that of the file named,
+// or of the data's own file, or the demo's. There must be an installation.
+func SettingsOf(dir, file string) (Config, error) {
+	if _, err := os.Stat(filepath.Join(dir, dirIndex)); err != nil {
+		return Config{}, fault.Wrap(err, fault.NotFound, "node.SettingsOf", "There is no installation in "+dir+". Name its folder with --data.")
+	}
+	switch {
+	case file != "":
+		return LoadConfig(file, false)
+	case isDemo(dir):
+		return demoSettings(0), nil
+	}
+	return LoadConfig(filepath.Join(dir, ConfigName), true)
 }
 
 // demoSettings puts every door on loopback.

@@ -79,7 +79,7 @@ func (s *signers) key(domain, selector string, create bool, generate func() (cry
 	if data, err = dkim.MarshalKey(k.Private); err != nil {
 		return k, err
 	}
-	return k, os.WriteFile(file, data, 0o600)
+	return k, writeFile(file, data, 0o600)
 }
 
 // sign gives the signatures for a message of a domain. Mail of a domain of ours

@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
+	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
@@ -30,7 +28,9 @@ import (
 const (
 	drainTime     = 20 * time.Second // that sessions get to finish when the server stops
 	headerTimeout = 15 * time.Second // for the header of an HTTP request
+	bodyTimeout   = 15 * time.Minute // for its body: 50 MB over a slow line
 	httpIdle      = 2 * time.Minute
+	maxHeader     = 64 << 10 // octets of the header
 )
 
 // door is something that serves a listener until it is drained.
@@ -53,21 +53,17 @@ func (n *Node) Serve(ctx context.Context, extra Doors, ready func()) error {
 	if err != nil {
 		return err
 	}
-	doors, closeDoors, err := n.doors(tlsCfg, extra)
+	doors, closeStreams, err := n.doors(tlsCfg, extra)
 	if err != nil {
 		return err
 	}
-	defer closeDoors()
-	listeners := make([]net.Listener, len(doors))
-	for i, d := range doors {
-		if listeners[i], err = listen(d.addr); err != nil {
-			for _, l := range listeners[:i] {
-				_ = l.Close() // nothing was accepted yet
-			}
-			return fault.Wrap(err, fault.Unavailable, "node.Serve", "The door "+d.name+" cannot be opened at "+d.addr+".")
-		}
+	defer closeStreams()
+	listeners, err := openAll(doors)
+	if err != nil {
+		return err
 	}
 	if err := n.startWork(ctx); err != nil {
+		closeAll(listeners)
 		return err
 	}
 	failed := make(chan error, len(doors))
@@ -83,29 +79,48 @@ func (n *Node) Serve(ctx context.Context, extra Doors, ready func()) error {
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	for _, d := range doors {
-		if e := d.drain(drainCtx); e != nil && !errors.Is(e, context.DeadlineExceeded) {
-			n.log.Warn("drain", "door", d.name, "err", e)
-		}
-	}
+	n.draining.Store(true)
+	closeStreams() // an event source never ends by itself, and would hold its door for the whole drainTime
+	n.drain(context.WithoutCancel(ctx), doors)
 	return err
 }
 
-// listen opens a TCP address, or a unix socket for a path.
-func listen(addr string) (net.Listener, error) {
-	if filepath.IsAbs(addr) {
-		if err := os.Remove(addr); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		l, err := net.Listen("unix", addr)
-		if err != nil {
-			return nil, err
-		}
-		return l, os.Chmod(addr, 0o600)
+// drain lets the sessions of all doors finish, side by side, for drainTime.
+func (n *Node) drain(ctx context.Context, doors []door) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, d := range doors {
+		all.Go(func() {
+			if err := d.drain(ctx); err != nil {
+				n.log.Warn("sessions were cut", "door", d.name, "err", err)
+			}
+		})
 	}
-	return net.Listen("tcp", addr)
+	all.Wait()
+}
+
+// openAll opens every door or none.
+func openAll(doors []door) ([]net.Listener, error) {
+	var out []net.Listener
+	for _, d := range doors {
+		l, err := listen(d.addr)
+		if err != nil {
+			closeAll(out)
+			if fault.KindOf(err) != fault.Internal {
+				return nil, err
+			}
+			return nil, fault.Wrap(err, fault.Unavailable, "node.Serve", "The door "+d.name+" cannot be opened at "+d.addr+".")
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func closeAll(list []net.Listener) {
+	for _, l := range list {
+		_ = l.Close() // nothing was accepted yet
+	}
 }
 
 func (n *Node) doors(tlsCfg *tls.Config, extra Doors) (list []door, closeAll func(), err error) {
@@ -119,15 +134,16 @@ func (n *Node) doors(tlsCfg *tls.Config, extra Doors) (list []door, closeAll fun
 		name, addr string
 		mode       smtpserver.Mode
 		implicit   bool
+		door       mohar.Door
 		backend    smtpserver.Backend
 	}{
-		{"mx", l.MX, smtpserver.MX, false, &mx.Backend{Inbound: n.inbound, Door: mohar.DoorMX}},
-		{"lmtp", l.LMTP, smtpserver.LMTP, false, &mx.Backend{Inbound: n.inbound, Door: mohar.DoorLMTP}},
-		{"submission", l.Submission, smtpserver.Submission, false, n.submission()},
-		{"submissions", l.Submissions, smtpserver.Submission, true, n.submission()},
+		{"mx", l.MX, smtpserver.MX, false, mohar.DoorMX, &mx.Backend{Inbound: n.inbound, Door: mohar.DoorMX}},
+		{"lmtp", l.LMTP, smtpserver.LMTP, false, mohar.DoorLMTP, &mx.Backend{Inbound: n.inbound, Door: mohar.DoorLMTP}},
+		{"submission", l.Submission, smtpserver.Submission, false, mohar.DoorSubmission, n.submission()},
+		{"submissions", l.Submissions, smtpserver.Submission, true, mohar.DoorSubmission, n.submission()},
 	}
 	for _, s := range smtp {
-		srv, err := smtpserver.New(n.smtpConfig(s.mode, s.implicit, tlsCfg), s.backend)
+		srv, err := smtpserver.New(n.smtpConfig(s.mode, s.implicit, tlsCfg), counted{s.backend, s.door, n.meters})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -137,8 +153,8 @@ func (n *Node) doors(tlsCfg *tls.Config, extra Doors) (list []door, closeAll fun
 		add(d)
 	}
 	j := jmap.New(jmap.Config{Mail: n.boxes, Auth: httpAuth{n}, Hints: n.eng.hub, People: people{n}, Submit: submitter{n}, Clock: n.clock, Log: n.log})
-	add(n.httpDoor("https", l.HTTPS, doorweb.New(doorweb.Config{Signin: webSignin{n}, Files: web.Files(), JMAP: j, Life: signin.DefaultLife}), tlsCfg))
-	opsMux := ops.New(ops.Config{Ready: n.ready, Metrics: metrics()})
+	add(n.httpDoor("https", l.HTTPS, doorweb.New(doorweb.Config{Signin: webSignin{n}, Files: web.Files(), JMAP: j, Rules: n.allRulebooks, Life: signin.DefaultLife}), tlsCfg))
+	opsMux := ops.New(ops.Config{Ready: n.ready, Metrics: n.meters.registry})
 	if n.opt.Loopback {
 		opsMux.Handle("/jmap/", j)
 		opsMux.Handle("/.well-known/jmap", j)
@@ -157,7 +173,7 @@ func (n *Node) submission() *submission.Backend {
 
 func (n *Node) smtpConfig(mode smtpserver.Mode, implicit bool, tlsCfg *tls.Config) smtpserver.Config {
 	c := smtpserver.Config{Hostname: n.cfg.Hostname, Mode: mode, TLS: tlsCfg, Implicit: implicit, AllowInsecureAuth: n.opt.Loopback,
-		ExplainURL: "https://" + n.cfg.Hostname + "/rule/", Clock: n.clock, Log: n.log,
+		ExplainURL: n.explainURL(), Clock: n.clock, Log: n.log,
 		Limits: smtpserver.Limits{MessageSize: int64(n.cfg.Mail.MaxMessageMB) << 20, Recipients: n.cfg.Mail.MaxRecipients}}
 	if n.opt.Loopback {
 		c.Limits.PerNetwork = -1
@@ -165,8 +181,30 @@ func (n *Node) smtpConfig(mode smtpserver.Mode, implicit bool, tlsCfg *tls.Confi
 	return c
 }
 
+// explainURL is what stands before a rule's id in refusals. The demo's name is in
+// nobody's DNS, so its links go to the address itself.
+func (n *Node) explainURL() string {
+	host := n.cfg.Hostname
+	if n.opt.Loopback {
+		host = n.cfg.Listen.HTTPS
+	}
+	return "https://" + host + "/rule/"
+}
+
+// patient bounds how long the body of a request may take. The server's own
+// ReadTimeout would also cut event sources, which have no body and no end.
+func patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has one
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (n *Node) httpDoor(name, addr string, h http.Handler, tlsCfg *tls.Config) door {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: httpIdle}
+	srv := &http.Server{Handler: patient(h), ReadHeaderTimeout: headerTimeout, IdleTimeout: httpIdle, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug)} // strangers' failed handshakes, mostly
 	serve := func(_ context.Context, l net.Listener) error { return srv.Serve(l) }
 	if tlsCfg != nil {
 		srv.TLSConfig = tlsCfg.Clone()
@@ -199,12 +237,9 @@ func (n *Node) Admin() http.Handler {
 
 // ready says why the node cannot serve.
 func (n *Node) ready(ctx context.Context) error {
+	if n.draining.Load() {
+		return fault.New(fault.Unavailable, "node.ready", "The server is stopping.")
+	}
 	_, err := n.directory.Domains(ctx)
 	return err
-}
-
-func metrics() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
 }

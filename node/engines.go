@@ -41,8 +41,16 @@ type engines struct {
 }
 
 func openEngines(dir string, cfg *Config, log *slog.Logger) (*engines, error) {
-	if err := os.MkdirAll(filepath.Join(dir, dirKeys), 0o700); err != nil {
-		return nil, fault.Wrap(err, fault.Unavailable, "node.Open", "The data folder cannot be made: "+err.Error())
+	// Mail and keys are nobody else's, whatever the umask and the folder around
+	// them, which a service manager may have made readable for all.
+	for _, name := range []string{dirKeys, dirIndex, dirContent} {
+		sub := filepath.Join(dir, name)
+		if err := os.MkdirAll(sub, 0o700); err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "node.Open", "The data folder cannot be made.")
+		}
+		if err := os.Chmod(sub, 0o700); err != nil {
+			return nil, fault.Wrap(err, fault.Unavailable, "node.Open", "The data belongs to somebody else. Run this as the user of the server.")
+		}
 	}
 	db, err := pebblekv.Open(filepath.Join(dir, dirIndex), pebblekv.Config{
 		Cache: int64(cfg.Storage.CacheMB) << 20, MemTable: uint64(cfg.Storage.MemtableMB) << 20, Log: log})
@@ -50,10 +58,11 @@ func openEngines(dir string, cfg *Config, log *slog.Logger) (*engines, error) {
 		return nil, fault.Wrap(err, fault.Unavailable, "node.Open", "Another server is using the data in "+dir+". Stop it first.")
 	}
 	if err != nil {
-		return nil, err
+		return nil, fault.Wrap(err, fault.Unavailable, "node.Open", "The data in "+dir+" cannot be opened.")
 	}
 	e := &engines{kv: kv.NewStore(db), hub: localhub.New()}
 	if e.blobs, err = segment.Open(filepath.Join(dir, dirContent), segment.Config{}); err != nil {
+		err = fault.Wrap(err, fault.Unavailable, "node.Open", "The contents in "+dir+" cannot be opened.")
 		return nil, errors.Join(err, e.kv.Close())
 	}
 	e.bodies = body.New(e.kv, e.blobs, body.Config{})
@@ -86,10 +95,10 @@ func auditKey(dir, origin string) (private, public string, err error) {
 	if private, public, err = tlog.GenerateKey(rand.Reader, origin); err != nil {
 		return "", "", err
 	}
-	if err := os.WriteFile(file, []byte(private+"\n"), 0o600); err != nil {
+	if err := writeFile(file, []byte(private+"\n"), 0o600); err != nil {
 		return "", "", fmt.Errorf("audit key: %w", err)
 	}
-	return private, public, os.WriteFile(filepath.Join(dir, filePublic), []byte(public+"\n"), 0o644)
+	return private, public, writeFile(filepath.Join(dir, filePublic), []byte(public+"\n"), 0o644)
 }
 
 // auditSources are the shards in which records are staged.

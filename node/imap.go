@@ -15,7 +15,7 @@ import (
 type imapSignin struct{ n *Node }
 
 func (s imapSignin) SignIn(ctx context.Context, door mohar.Door, user, password string, remote netip.Addr, tls bool) (imap.Principal, error) {
-	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls || s.n.opt.Loopback})
+	p, err := s.n.authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls || s.n.opt.Loopback})
 	if err != nil {
 		return imap.Principal{}, err
 	}

@@ -142,7 +142,8 @@ func (h home) Recipient(ctx context.Context, address string) (queue.Recipient, e
 }
 
 // recordRelay stages what became of mail to other hosts.
-func recordRelay(tx *kv.Tx, ev relay.Event) error {
+func (n *Node) recordRelay(tx *kv.Tx, ev relay.Event) error {
+	n.meters.relayed.WithLabelValues(ev.Kind).Inc()
 	return audit.Stage(tx, audit.Record{Time: ev.Time, Kind: ev.Kind, Door: mohar.DoorSystem, Object: ev.Item.String(),
 		Detail: map[string]string{"to": ev.To, "host": ev.Host, "tls": ev.TLS, "status": ev.Status}})
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
@@ -84,9 +85,13 @@ type Node struct {
 	change  *change.Change
 	reclaim *reclaim.Reclaim
 
+	meters    *meters
+	draining  atomic.Bool
+	closeOnce sync.Once
+	closed    error // of closing
+
 	work     sync.WaitGroup // of the flows' workers
 	stopWork context.CancelFunc
-	relaying context.CancelFunc
 }
 
 // Open opens the data in dir, made where it is missing. One server at a time
@@ -141,6 +146,10 @@ func (n *Node) nouns() (err error) {
 			return err
 		}
 	}
+	n.meters = newMeters(n.rulebooks)
+	if err := n.meters.registry.Register(newDepth(n.queue)); err != nil {
+		return err
+	}
 	n.signinFlow()
 	n.sequencer, err = audit.NewSequencer(audit.Config{Store: n.eng.kv, Sources: n.auditSources(), Private: private, Clock: n.clock,
 		Failed: func(err error) { n.log.Error("audit log", "err", err) }})
@@ -187,7 +196,7 @@ func (n *Node) relayFlow() *relay.Relay {
 	}
 	var self []netip.Addr
 	return relay.New(relay.Config{Queue: n.queue, Bodies: n.eng.bodies, Resolver: n.resolver, Dialer: n.dialer(), Home: home{n},
-		Record: recordRelay, Clock: n.clock, Log: n.log, Hostname: n.cfg.Hostname, Self: self, Relay: via, Routes: n.opt.Routes})
+		Record: n.recordRelay, Clock: n.clock, Log: n.log, Hostname: n.cfg.Hostname, Self: self, Relay: via, Routes: n.opt.Routes})
 }
 
 // wake tells the worker of a lane that it has work.
@@ -224,8 +233,14 @@ func (n *Node) startWork(ctx context.Context) error {
 	return nil
 }
 
-// Close stops the workers, waits for them and lets go of the data.
+// Close stops the workers, waits for them and lets go of the data. It may be
+// called more than once.
 func (n *Node) Close() error {
+	n.closeOnce.Do(func() { n.closed = n.end() })
+	return n.closed
+}
+
+func (n *Node) end() error {
 	if n.stopWork != nil {
 		n.stopWork()
 		n.work.Wait()

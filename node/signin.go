@@ -41,7 +41,7 @@ type doorSignin struct{ n *Node }
 
 // SignIn is what the submission door asks.
 func (s doorSignin) SignIn(ctx context.Context, door mohar.Door, user, password string, remote netip.Addr, tls bool) (submit.Sender, error) {
-	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls || s.n.opt.Loopback})
+	p, err := s.n.authenticate(ctx, signin.Attempt{Door: door, User: user, Password: password, Remote: remote, TLS: tls || s.n.opt.Loopback})
 	if err != nil {
 		return submit.Sender{}, err
 	}
@@ -56,7 +56,7 @@ func senderOf(p *signin.Principal) submit.Sender {
 type webSignin struct{ n *Node }
 
 func (s webSignin) SignIn(ctx context.Context, a web.Attempt) (string, web.Person, error) {
-	p, err := s.n.signin.Authenticate(ctx, signin.Attempt{Door: mohar.DoorWeb, User: a.User, Password: a.Password, Remote: a.Remote,
+	p, err := s.n.authenticate(ctx, signin.Attempt{Door: mohar.DoorWeb, User: a.User, Password: a.Password, Remote: a.Remote,
 		TLS: a.TLS || s.n.opt.Loopback, Agent: a.Agent})
 	if err != nil {
 		return "", web.Person{}, err
@@ -99,7 +99,7 @@ func (h httpAuth) Authenticate(r *http.Request) (jmapserver.Principal, error) {
 	if !ok {
 		return jmapserver.Principal{}, fault.New(fault.Auth, "node.httpAuth", "Please sign in.")
 	}
-	p, err := h.n.signin.Authenticate(r.Context(), signin.Attempt{Door: mohar.DoorJMAP, User: user, Password: password,
+	p, err := h.n.authenticate(r.Context(), signin.Attempt{Door: mohar.DoorJMAP, User: user, Password: password,
 		Remote: web.RemoteIP(r), TLS: r.TLS != nil || h.n.opt.Loopback, Agent: r.UserAgent()})
 	if err != nil {
 		return jmapserver.Principal{}, err
@@ -143,6 +143,7 @@ func (s submitter) Submit(ctx context.Context, in jmap.Submission) (string, erro
 	}
 	id, err := s.n.submit.Send(ctx, &submit.Submission{Sender: who, Door: mohar.DoorJMAP, Protocol: "JMAP",
 		Envelope: in.Envelope, Content: in.Content, StripBcc: true})
+	s.n.meters.message(mohar.DoorJMAP, err)
 	return id.String(), err
 }
 
