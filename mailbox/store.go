@@ -197,6 +197,34 @@ func (w *Writer) Mailboxes() ([]*Mailbox, error) {
 	return all, nil
 }
 
+// ByRole gives the mailbox with a role as the transaction sees it, or
+// fault.NotFound.
+func (w *Writer) ByRole(role Role) (*Mailbox, error) {
+	if role == RoleInbox { // asked for each delivery; it never changes its id
+		if m, err := w.Mailbox(inboxID); err == nil && m.Role == role {
+			return m, nil
+		}
+	}
+	return w.find("mailbox.ByRole", func(m *Mailbox) bool { return m.Role == role })
+}
+
+// Child gives the mailbox with a name below parent as the transaction sees it, or
+// fault.NotFound.
+func (w *Writer) Child(parent ID, name string) (*Mailbox, error) {
+	return w.find("mailbox.Child", func(m *Mailbox) bool { return m.Parent == parent && sameName(parent, m.Name, name) })
+}
+
+func (w *Writer) find(op string, is func(*Mailbox) bool) (*Mailbox, error) {
+	all, err := w.Mailboxes()
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, is); i >= 0 {
+		return all[i], nil
+	}
+	return nil, fault.New(fault.NotFound, op, "There is no such mailbox.")
+}
+
 // counted notes that a mailbox's counts or entries changed.
 func (w *Writer) counted(m *Mailbox) {
 	m.HighestModSeq = w.modseq

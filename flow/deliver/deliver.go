@@ -8,8 +8,10 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,7 +29,12 @@ const (
 	perTx    = 32              // messages added to one mailbox in one transaction
 	parallel = 16              // mailboxes that one lane writes at once
 	idlePoll = 5 * time.Second // how long a lost wake-up can matter
-	retry    = 5 * time.Minute // after a failure that may pass
+
+	// firstPause and longestPause bound the time to the next attempt after a
+	// failure that may pass, such as a full mailbox. It doubles with each attempt,
+	// until the recipient's time is up and the sender is told.
+	firstPause   = 5 * time.Minute
+	longestPause = 2 * time.Hour
 )
 
 // Config is what a Deliver needs.
@@ -40,7 +47,7 @@ type Config struct {
 	// tx on the item's lane, and gives the lane to wake after the commit; below 0
 	// where nobody is told.
 	Bounce func(ctx context.Context, tx *kv.Tx, it *queue.Item, failed []*queue.Recipient) (lane int, err error)
-	// Woken is told of lanes with new reports.
+	// Woken is told of lanes with new reports; nil for nobody.
 	Woken func(lane int)
 }
 
@@ -59,8 +66,12 @@ func New(cfg Config) *Deliver {
 	return d
 }
 
-// Wake says that a lane has new work. It never blocks.
+// Wake says that a lane has new work. It never blocks. A lane beyond those that
+// are configured, left from a time when there were more, has no worker.
 func (d *Deliver) Wake(lane int) {
+	if lane < 0 || lane >= len(d.wake) {
+		return
+	}
 	select {
 	case d.wake[lane] <- struct{}{}:
 	default:
@@ -99,7 +110,7 @@ func (d *Deliver) round(ctx context.Context, lane int) (more bool, err error) {
 	if err != nil || len(leases) == 0 {
 		return false, err
 	}
-	items, rcpts, err := d.cfg.Queue.Load(ctx, leases)
+	items, rcpts, err := d.load(ctx, leases)
 	if err != nil {
 		return false, err
 	}
@@ -107,49 +118,98 @@ func (d *Deliver) round(ctx context.Context, lane int) (more bool, err error) {
 	outcome := d.all(ctx, items, rcpts)
 	results := make([]queue.Result, 0, len(rcpts))
 	failed := map[queue.ItemID][]*queue.Recipient{}
+	now := d.cfg.Clock.Now()
 	for i, r := range rcpts {
-		res := queue.Result{Lease: queue.Lease{Item: r.Item, N: r.N, Class: queue.Local, Until: until}}
+		res := queue.Result{Lease: leaseOf(r, until)}
 		switch err := outcome[i]; {
 		case err == nil:
 			res.Taken = true
-		case permanent(err) || d.cfg.Clock.Now().After(r.Expires):
+		case permanent(err) || !now.Before(r.Expires):
+			d.cfg.Log.Warn("local delivery failed", "item", r.Item.String(), "account", string(r.Account), "err", err)
 			r.Last = fault.Public(err)
 			failed[r.Item] = append(failed[r.Item], r)
+			continue
 		default:
-			d.cfg.Log.Warn("local delivery put off", "item", r.Item.String(), "err", err)
-			res.Retry, res.Last = d.cfg.Clock.Now().Add(retry), fault.Public(err)
+			d.cfg.Log.Warn("local delivery put off", "item", r.Item.String(), "account", string(r.Account), "err", err)
+			res.Retry, res.Last = next(now, r), fault.Public(err)
 		}
 		results = append(results, res)
 	}
-	return len(leases) == batch, d.finish(ctx, results, items, failed)
+	// What was delivered is settled first and apart: a report that cannot be made
+	// must not keep its neighbours in the queue.
+	err = d.cfg.Queue.Finish(ctx, results, nil)
+	for id, rs := range failed {
+		err = errors.Join(err, d.fail(ctx, items[id], rs, until))
+	}
+	return len(leases) == batch, err
 }
 
-// finish records the results, with reports about what failed for good.
-func (d *Deliver) finish(ctx context.Context, results []queue.Result, items map[queue.ItemID]*queue.Item, failed map[queue.ItemID][]*queue.Recipient) error {
-	if len(failed) == 0 {
-		return d.cfg.Queue.Finish(ctx, results, nil)
+// load reads what the leases name. A record that cannot be read is left to its
+// lease, so that it holds back none but itself.
+func (d *Deliver) load(ctx context.Context, leases []queue.Lease) (map[queue.ItemID]*queue.Item, []*queue.Recipient, error) {
+	items, rcpts, err := d.cfg.Queue.Load(ctx, leases)
+	if !fault.Is(err, fault.Corrupt) && !fault.Is(err, fault.NotFound) {
+		return items, rcpts, err
+	}
+	items, rcpts = map[queue.ItemID]*queue.Item{}, nil
+	for i := range leases {
+		its, rs, err := d.cfg.Queue.Load(ctx, leases[i:i+1])
+		if err != nil {
+			d.cfg.Log.Error("queue record", "item", leases[i].Item.String(), "recipient", leases[i].N, "err", err)
+			continue
+		}
+		for _, r := range rs {
+			if items[r.Item] == nil {
+				items[r.Item] = its[r.Item]
+			}
+			rcpts = append(rcpts, r)
+		}
+	}
+	return items, rcpts, ctx.Err()
+}
+
+func leaseOf(r *queue.Recipient, until time.Time) queue.Lease {
+	return queue.Lease{Item: r.Item, N: r.N, Class: queue.Local, Until: until}
+}
+
+// next gives the time of the next attempt: not after the recipient's time is up,
+// so that the sender is told then.
+func next(now time.Time, r *queue.Recipient) time.Time {
+	pause := min(firstPause<<min(r.Attempts, 10), longestPause)
+	at := now.Add(pause)
+	if at.After(r.Expires) && now.Before(r.Expires) {
+		at = r.Expires
+	}
+	return at
+}
+
+// fail ends recipients of one item, with a report to the sender. Where the report
+// cannot be made they stay and are tried again: mail is not lost without a word.
+func (d *Deliver) fail(ctx context.Context, it *queue.Item, rcpts []*queue.Recipient, until time.Time) error {
+	results := make([]queue.Result, len(rcpts))
+	for i, r := range rcpts {
+		results[i] = queue.Result{Lease: leaseOf(r, until), Last: r.Last}
 	}
 	woken := -1
 	err := d.cfg.Queue.Finish(ctx, results, func(tx *kv.Tx, kept []queue.Result) error {
-		for id, rcpts := range failed {
-			rcpts = slices.DeleteFunc(slices.Clone(rcpts), func(r *queue.Recipient) bool {
-				return !slices.ContainsFunc(kept, func(k queue.Result) bool { return k.Lease.Item == id && k.Lease.N == r.N })
-			})
-			if len(rcpts) == 0 {
-				continue
-			}
-			lane, err := d.cfg.Bounce(ctx, tx, items[id], rcpts)
-			if err != nil {
-				return err
-			}
-			woken = max(woken, lane)
+		mine := slices.DeleteFunc(slices.Clone(rcpts), func(r *queue.Recipient) bool {
+			return !slices.ContainsFunc(kept, func(k queue.Result) bool { return k.Lease.N == r.N })
+		})
+		var err error
+		woken, err = d.cfg.Bounce(ctx, tx, it, mine)
+		return err
+	})
+	if err == nil {
+		if woken >= 0 && d.cfg.Woken != nil {
+			d.cfg.Woken(woken)
 		}
 		return nil
-	})
-	if err == nil && woken >= 0 {
-		d.cfg.Woken(woken)
 	}
-	return err
+	d.cfg.Log.Error("failure report", "item", it.ID.String(), "err", err)
+	for i, r := range rcpts {
+		results[i].Retry = next(d.cfg.Clock.Now(), r)
+	}
+	return d.cfg.Queue.Finish(ctx, results, nil)
 }
 
 // permanent says that another attempt will not help.
@@ -187,7 +247,7 @@ func (d *Deliver) all(ctx context.Context, items map[queue.ItemID]*queue.Item, r
 // each is tried alone, so that one bad message does not hold back the others.
 func (d *Deliver) mailbox(ctx context.Context, a mohar.AccountID, list []int, items map[queue.ItemID]*queue.Item, rcpts []*queue.Recipient, outcome []error) {
 	err := d.add(ctx, a, list, items, rcpts)
-	if err != nil && len(list) > 1 {
+	if err != nil && len(list) > 1 && !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Timeout) {
 		for _, i := range list {
 			outcome[i] = d.add(ctx, a, []int{i}, items, rcpts)
 		}
@@ -202,14 +262,7 @@ func (d *Deliver) add(ctx context.Context, a mohar.AccountID, list []int, items 
 	return d.cfg.Mailboxes.Update(ctx, a, func(w *mailbox.Writer) error {
 		for _, i := range list {
 			it := items[rcpts[i].Item]
-			role := mailbox.RoleInbox
-			if it.Mailbox != "" {
-				role = mailbox.Role(it.Mailbox)
-			}
-			into, err := w.ByRole(role)
-			if fault.Is(err, fault.NotFound) {
-				into, err = w.ByRole(mailbox.RoleInbox)
-			}
+			into, err := target(w, it)
 			if err != nil {
 				return err
 			}
@@ -226,6 +279,35 @@ func (d *Deliver) add(ctx context.Context, a mohar.AccountID, list []int, items 
 		return nil
 	})
 }
+
+// target gives the mailbox that an item goes into. What belongs into Junk never
+// goes to the inbox (GOV NET-04): an account that has removed its Junk gets one.
+func target(w *mailbox.Writer, it *queue.Item) (*mailbox.Mailbox, error) {
+	role := mailbox.RoleInbox
+	if it.Mailbox != "" {
+		role = mailbox.Role(it.Mailbox)
+	}
+	m, err := w.ByRole(role)
+	if !fault.Is(err, fault.NotFound) {
+		return m, err
+	}
+	if role != mailbox.RoleJunk {
+		return w.ByRole(mailbox.RoleInbox)
+	}
+	all, err := w.Mailboxes()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range all {
+		if o.Parent == 0 && strings.EqualFold(o.Name, junkName) && o.Role == mailbox.RoleNone {
+			return o, nil
+		}
+	}
+	return w.Create(mailbox.Mailbox{Name: junkName, Role: mailbox.RoleJunk, Subscribed: true})
+}
+
+// junkName is the name of the mailbox of role junk, as a new account has it.
+const junkName = "Junk"
 
 // DeliveryID is what a mailbox remembers of a delivery: the item's id with the
 // recipient's number folded into its random part, since one message may go to
