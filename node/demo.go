@@ -57,9 +57,9 @@ type Demo struct {
 	done  sync.WaitGroup
 }
 
-// isDemo says whether the folder holds a demo. The marker's name alone is no
+// IsDemo says whether the folder holds a demo. The marker's name alone is no
 // proof: many a folder has something that is called demo.
-func isDemo(dir string) bool {
+func IsDemo(dir string) bool {
 	text, err := os.ReadFile(filepath.Join(dir, demoMarker))
 	return err == nil && string(text) == demoText
 }
@@ -79,7 +79,7 @@ func RemoveDemo(dir string) error {
 	if isEmpty(dir) {
 		return nil
 	}
-	if !isDemo(dir) {
+	if !IsDemo(dir) {
 		return fault.New(fault.Denied, "node.RemoveDemo", dir+" does not hold a demo. Nothing was removed.")
 	}
 	if conn, err := net.Dial("unix", SocketOf(dir)); err == nil {
@@ -103,7 +103,7 @@ func OpenDemo(_ context.Context, cfg DemoConfig) (*Demo, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.Unavailable, "node.OpenDemo", "The data folder cannot be made.")
 	}
-	if !isEmpty(cfg.Dir) && !isDemo(cfg.Dir) {
+	if !isEmpty(cfg.Dir) && !IsDemo(cfg.Dir) {
 		return nil, fault.New(fault.Denied, "node.OpenDemo", cfg.Dir+" is not empty and does not hold a demo. Name another folder with --data.")
 	}
 	if err := writeFile(filepath.Join(cfg.Dir, demoMarker), []byte(demoText), 0o600); err != nil {
@@ -144,7 +144,7 @@ func SettingsOf(dir, file string) (Config, error) {
 	switch {
 	case file != "":
 		return LoadConfig(file, false)
-	case isDemo(dir):
+	case IsDemo(dir):
 		return demoSettings(0), nil
 	}
 	return LoadConfig(filepath.Join(dir, ConfigName), true)
@@ -155,7 +155,7 @@ func demoSettings(base int) Config {
 	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", base+port) }
 	c := Defaults()
 	c.Hostname = "mail.rajya.example"
-	c.Listen = Listen{MX: at(25), LMTP: at(24), Submission: at(587), Submissions: at(465), IMAP: at(143), IMAPS: at(993), HTTPS: at(443), Ops: at(80)}
+	c.Listen = Listen{MX: at(25), LMTP: at(24), Submission: at(587), Submissions: at(465), IMAP: at(143), IMAPS: at(993), POP: at(110), POPS: at(995), HTTPS: at(443), Ops: at(80)}
 	return c
 }
 
@@ -295,6 +295,7 @@ func (d *Demo) Addresses() []Address {
 		{"SMTP", l.MX + ", LMTP " + l.LMTP},
 		{"Submission", l.Submission + " (STARTTLS), " + l.Submissions + " (TLS)"},
 		{"IMAP", l.IMAP + " (STARTTLS), " + l.IMAPS + " (TLS)"},
+		{"POP3", l.POP + " (STLS), " + l.POPS + " (TLS)"},
 		{"Health and metrics", "http://" + l.Ops + "/readyz, http://" + l.Ops + "/metrics"},
 	}
 }

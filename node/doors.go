@@ -152,6 +152,9 @@ func (n *Node) doors(tlsCfg *tls.Config, extra Doors) (list []door, closeAll fun
 	for _, d := range n.imapDoors(tlsCfg) {
 		add(d)
 	}
+	for _, d := range n.popDoors(tlsCfg) {
+		add(d)
+	}
 	j := jmap.New(jmap.Config{Mail: n.boxes, Auth: httpAuth{n}, Hints: n.eng.hub, People: people{n}, Submit: submitter{n}, Clock: n.clock, Log: n.log})
 	add(n.httpDoor("https", l.HTTPS, doorweb.New(doorweb.Config{Signin: webSignin{n}, Files: web.Files(), JMAP: j, Rules: n.allRulebooks, Life: signin.DefaultLife}), tlsCfg))
 	opsMux := ops.New(ops.Config{Ready: n.ready, Metrics: n.meters.registry})

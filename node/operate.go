@@ -52,11 +52,12 @@ func (n *Node) dnsRecords(ctx context.Context, name string) ([]string, error) {
 	return append(lines, keys...), nil
 }
 
-// SetUp makes the first domain and its administrator in empty data.
+// SetUp makes the first domain and its administrator in empty data. After a
+// failure it can be called again: what the first call made stays.
 func (n *Node) SetUp(ctx context.Context, domain, address, password string) ([]string, error) {
 	by := change.By{Reason: "set up"}
 	err := n.change.AddDomain(ctx, by, directory.Domain{Name: domain, State: directory.Live, Rulebook: policy.State})
-	if err != nil {
+	if err != nil && !fault.Is(err, fault.Exists) {
 		return nil, err
 	}
 	_, err = n.change.AddAccount(ctx, by, directory.Account{Category: mohar.Employee, Addresses: []string{address},

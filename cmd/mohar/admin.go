@@ -15,10 +15,10 @@ import (
 )
 
 type accountCmd struct {
-	Add     accountAdd     `cmd:"" help:"Add an account. Example: mohar account add ravi@rajya.example --category employee --name 'Ravi Meena' --password-stdin"`
+	Add     accountAdd     `cmd:"" help:"Add an account."`
 	List    accountList    `cmd:"" help:"List accounts."`
 	Show    accountShow    `cmd:"" help:"Show one account."`
-	Disable accountDisable `cmd:"" help:"Close an account to sign-in and mail. Example: mohar account disable ravi@rajya.example --reason 'left'"`
+	Disable accountDisable `cmd:"" help:"Close an account to sign-in and mail."`
 	Enable  accountEnable  `cmd:"" help:"Open it again."`
 }
 
@@ -26,14 +26,14 @@ type accountAdd struct {
 	dataFlag
 	Address       string   `arg:"" help:"Address of the account."`
 	Alias         []string `help:"Further addresses, for example the Hindi twin."`
-	Category      string   `help:"employee, contractual, consultant, partner, third-party, functional or application." default:"employee"`
+	Category      string   `help:"employee, contractual, consultant, partner, third-party, functional or application." default:"employee" enum:"employee,contractual,consultant,partner,third-party,functional,application"`
 	Name          string   `help:"Name in English."`
 	NameHi        string   `help:"Name in Hindi." name:"name-hi"`
 	Post          string   `help:"Post in English."`
 	PostHi        string   `help:"Post in Hindi." name:"post-hi"`
 	Sponsor       string   `help:"Address of the official who answers for the account."`
 	Until         string   `help:"Last day, as 2027-03-31."`
-	Lang          string   `help:"Language: hi or en." default:"hi"`
+	Lang          string   `help:"Language: hi or en." default:"hi" enum:"hi,en"`
 	Reason        string   `help:"Why, for the audit log."`
 	PasswordStdin bool     `help:"Read the password from standard input." name:"password-stdin"`
 }
@@ -61,7 +61,8 @@ type accountList struct {
 }
 
 func (c *accountList) Run(r *runner) error {
-	var all, page []admin.Account
+	all := []admin.Account{} // a list without entries is [] in JSON
+	var page []admin.Account
 	after := ""
 	for {
 		page = nil
@@ -92,7 +93,7 @@ func state(disabled bool) string {
 
 type accountShow struct {
 	dataFlag
-	Address string `arg:""`
+	Address string `arg:"" help:"An address of the account."`
 }
 
 func (c *accountShow) Run(r *runner) error {
@@ -110,7 +111,7 @@ func (c *accountShow) Run(r *runner) error {
 
 type accountDisable struct {
 	dataFlag
-	Address string `arg:""`
+	Address string `arg:"" help:"An address of the account."`
 	Reason  string `help:"Why, for the audit log."`
 }
 
@@ -135,7 +136,7 @@ func setDisabled(r *runner, f *dataFlag, address, reason string, disabled bool) 
 
 type domainCmd struct {
 	List domainList `cmd:"" help:"List domains and their state."`
-	DNS  domainDNS  `cmd:"" name:"dns" help:"Print the DNS records to publish. Example: mohar domain dns rajya.example"`
+	DNS  domainDNS  `cmd:"" name:"dns" help:"Print the DNS records to publish."`
 }
 
 type domainList struct{ dataFlag }
@@ -155,7 +156,7 @@ func (c *domainList) Run(r *runner) error {
 
 type domainDNS struct {
 	dataFlag
-	Domain string `arg:""`
+	Domain string `arg:"" help:"The domain."`
 }
 
 func (c *domainDNS) Run(r *runner) error {
@@ -168,7 +169,7 @@ func (c *domainDNS) Run(r *runner) error {
 
 type policyCmd struct {
 	Show    policyShow    `cmd:"" help:"Print the rulebooks."`
-	Explain policyExplain `cmd:"" help:"What would happen if A wrote to B. Example: mohar policy explain --from asha.verma@rajya.example --to x@gmail.com --label official"`
+	Explain policyExplain `cmd:"" help:"What would happen if A wrote to B."`
 }
 
 type policyShow struct{ dataFlag }

@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/mohar-mail/mohar/base/fault"
@@ -23,6 +23,7 @@ import (
 type dataFlag struct {
 	Data string `help:"Folder of the installation's data." default:"./mohar-demo" env:"MOHAR_DATA" type:"path"`
 	JSON bool   `help:"Print data as JSON." name:"json"`
+	File string `help:"Configuration file of a stopped installation; mohar.toml in the data folder when absent." name:"config" env:"MOHAR_CONFIG" type:"path"`
 }
 
 // client speaks to the operator's door: over its socket while the server runs,
@@ -34,7 +35,11 @@ type client struct {
 
 func (f *dataFlag) open(ctx context.Context) (*client, error) {
 	socket := node.SocketOf(f.Data)
-	if conn, err := net.Dial("unix", socket); err == nil {
+	conn, err := net.Dial("unix", socket)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fault.Wrap(err, fault.Denied, "mohar", "You may not administer the installation in "+f.Data+". Run this as the user of the server.")
+	}
+	if err == nil {
 		_ = conn.Close() // it was only to see whether somebody listens
 		transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
@@ -42,11 +47,11 @@ func (f *dataFlag) open(ctx context.Context) (*client, error) {
 		}}
 		return &client{http: http.Client{Transport: transport}, close: func() error { transport.CloseIdleConnections(); return nil }}, nil
 	}
-	if _, err := os.Stat(f.Data); err != nil {
-		return nil, fault.Wrap(err, fault.NotFound, "mohar", "There is no installation in "+f.Data+". Name its folder with --data.")
-	}
-	cfg, err := node.LoadConfig(filepath.Join(f.Data, node.ConfigName), true)
+	cfg, err := node.SettingsOf(f.Data, f.File)
 	if err != nil {
+		return nil, err
+	}
+	if err := sameUser(f.Data); err != nil {
 		return nil, err
 	}
 	n, err := node.Open(f.Data, cfg, node.Options{})
@@ -59,10 +64,75 @@ func (f *dataFlag) open(ctx context.Context) (*client, error) {
 // direct answers requests with a handler of this process.
 type direct struct{ handler http.Handler }
 
+// RoundTrip answers as soon as the handler has begun to, so that long work shows
+// its progress. Close of the body waits for the handler.
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
-	rec := httptest.NewRecorder()
-	d.handler.ServeHTTP(rec, r)
-	return rec.Result(), nil
+	if r.Body == nil {
+		r.Body = http.NoBody // a handler, unlike a client, always has one
+	}
+	pr, pw := io.Pipe()
+	w := &writer{head: http.Header{}, body: pw, begun: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(w.ended)
+		d.handler.ServeHTTP(w, r)
+		w.WriteHeader(http.StatusOK)
+		_ = pw.Close() // never fails
+	}()
+	<-w.begun
+	return &http.Response{StatusCode: w.status, Status: http.StatusText(w.status), Header: w.head, Request: r,
+		Body: &answer{PipeReader: pr, ended: w.ended}, ContentLength: -1, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}, nil
+}
+
+// writer is the http.ResponseWriter of direct.
+type writer struct {
+	head         http.Header
+	body         *io.PipeWriter
+	status       int
+	begun, ended chan struct{}
+}
+
+func (w *writer) Header() http.Header { return w.head }
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+		close(w.begun)
+	}
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// Flush does nothing: the pipe holds nothing back.
+func (w *writer) Flush() {}
+
+// answer is the body that direct gives.
+type answer struct {
+	*io.PipeReader
+	ended chan struct{}
+}
+
+// Close ends the answer and waits for its handler.
+func (a *answer) Close() error {
+	err := a.PipeReader.Close()
+	<-a.ended
+	return err
+}
+
+// sameUser refuses to let root work on data of another user: the files that it
+// would make could not be read by the server at its next start.
+func sameUser(dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	if ok && os.Geteuid() == 0 && sys.Uid != 0 {
+		return fault.New(fault.Denied, "mohar", fmt.Sprintf("The data in %s belongs to the user with the number %d. Run this as that user.", dir, sys.Uid))
+	}
+	return nil
 }
 
 // stream sends a request and gives the body of a good answer.

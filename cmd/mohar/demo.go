@@ -1,15 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"text/tabwriter"
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/node"
 	"github.com/mohar-mail/mohar/node/sample"
 )
@@ -23,11 +24,24 @@ type demoCmd struct {
 	Verbose  bool   `help:"Log what happens." short:"v"`
 }
 
+// Validate checks what no demo can be opened with; it is wrong usage.
+func (c *demoCmd) Validate() error {
+	if c.PortBase < 0 || c.PortBase > 65535-topDoor || c.Users < 1 {
+		return fmt.Errorf("--port-base must be 0 to %d, and --users at least 1", 65535-topDoor)
+	}
+	if c.Relay != "" {
+		if _, _, err := net.SplitHostPort(c.Relay); err != nil {
+			return errors.New("--relay must be HOST:PORT")
+		}
+	}
+	return nil
+}
+
+// topDoor is the highest well-known port of a door: ManageSieve.
+const topDoor = 4190
+
 // Run seeds and serves the sample government until it is interrupted.
 func (c *demoCmd) Run(r *runner) error {
-	if c.PortBase < 0 || c.PortBase+4190 > 65535 || c.Users < 1 {
-		return fault.New(fault.Invalid, "mohar", "The port base must be 0 to 61345, and there is at least one user.")
-	}
 	if c.Fresh {
 		if err := node.RemoveDemo(c.Data); err != nil {
 			return err

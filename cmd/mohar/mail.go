@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ import (
 type queueCmd struct {
 	List    queueList    `cmd:"" help:"List messages in the queue."`
 	Show    queueShow    `cmd:"" help:"Show one message."`
-	Hold    queueHold    `cmd:"" help:"Keep a message until it is released. Example: mohar queue hold ID --reason 'asked by the sender'"`
+	Hold    queueHold    `cmd:"" help:"Keep a message until it is released."`
 	Release queueRelease `cmd:"" help:"Let a held message go."`
 	Retry   queueRetry   `cmd:"" help:"Try a message again now."`
 	Drop    queueDrop    `cmd:"" help:"Remove a message without delivering it. Cannot be undone."`
@@ -49,12 +50,12 @@ func (c *queueList) Run(r *runner) error {
 
 type queueShow struct {
 	dataFlag
-	ID string `arg:""`
+	ID string `arg:"" help:"Id of the message, as the list shows it."`
 }
 
 func (c *queueShow) Run(r *runner) error {
 	var m admin.Message
-	if err := c.ask(r, "GET", "/queue/"+c.ID, nil, &m); err != nil {
+	if err := c.ask(r, "GET", "/queue/"+url.PathEscape(c.ID), nil, &m); err != nil {
 		return err
 	}
 	return c.print(r, m, func(w io.Writer) {
@@ -68,13 +69,13 @@ func (c *queueShow) Run(r *runner) error {
 // queueAct is what the acts on a message share.
 type queueAct struct {
 	dataFlag
-	ID     string `arg:""`
+	ID     string `arg:"" help:"Id of the message, as the list shows it."`
 	Reason string `help:"Why, for the audit log."`
 }
 
 func (c *queueAct) do(r *runner, act string) error {
 	var out map[string]bool
-	if err := c.ask(r, "POST", "/queue/"+c.ID+"/"+act, map[string]string{"reason": c.Reason}, &out); err != nil {
+	if err := c.ask(r, "POST", "/queue/"+url.PathEscape(c.ID)+"/"+act, map[string]string{"reason": c.Reason}, &out); err != nil {
 		return err
 	}
 	return c.print(r, out, func(w io.Writer) { fmt.Fprintf(w, "%s: %s done\n", c.ID, act) })
@@ -100,15 +101,19 @@ type queueDrop struct {
 func (c *queueDrop) Run(r *runner) error {
 	if c.DryRun {
 		show := queueShow{c.dataFlag, c.ID}
-		return show.Run(r)
+		if err := show.Run(r); err != nil || c.JSON {
+			return err
+		}
+		_, err := fmt.Fprintln(r.out, "This message would be removed. Nothing was changed.")
+		return err
 	}
 	return c.do(r, "drop")
 }
 
 type auditCmd struct {
 	Tail   auditTail   `cmd:"" help:"Print the newest entries."`
-	Prove  auditProve  `cmd:"" help:"Print the proof that an entry is in the log. Example: mohar audit prove 42 > proof.json"`
-	Export auditExport `cmd:"" help:"Write the log into a folder, for mohar-audit verify. Example: mohar audit export ./log"`
+	Prove  auditProve  `cmd:"" help:"Print the proof that an entry is in the log."`
+	Export auditExport `cmd:"" help:"Write the log into a folder, for mohar-audit verify."`
 }
 
 type auditTail struct {

@@ -48,11 +48,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first Ctrl-C lets sessions finish; the second one ends at once.
+	defer context.AfterFunc(ctx, stop)()
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("mohar"), kong.Description("A government's own mail."),
 		kong.Writers(out, errs), kong.Exit(func(code int) { exited = code }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ShortUsageOnError())
+		kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.ShortUsageOnError())
 	if err != nil {
 		fmt.Fprintln(errs, err)
 		return exitFailed

@@ -9,20 +9,16 @@ import (
 
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/node"
+	"github.com/mohar-mail/mohar/wire/addr"
 )
 
 // serverData names the data of a server that is to run.
 type serverData struct {
 	Data   string `help:"Folder of the installation's data." required:"" env:"MOHAR_DATA" type:"path"`
-	Config string `help:"Configuration file; mohar.toml in the data folder when absent." type:"path"`
+	Config string `help:"Configuration file; mohar.toml in the data folder when absent." env:"MOHAR_CONFIG" type:"path"`
 }
 
-func (s *serverData) load() (node.Config, error) {
-	if s.Config != "" {
-		return node.LoadConfig(s.Config, false)
-	}
-	return node.LoadConfig(filepath.Join(s.Data, node.ConfigName), true)
-}
+func (s *serverData) load() (node.Config, error) { return node.SettingsOf(s.Data, s.Config) }
 
 type serveCmd struct {
 	serverData
@@ -30,8 +26,14 @@ type serveCmd struct {
 
 // Run serves an installation until it is interrupted.
 func (c *serveCmd) Run(r *runner) error {
+	if node.IsDemo(c.Data) {
+		return fault.New(fault.Denied, "mohar", c.Data+" holds a demo, whose passwords everybody knows. Run it with: mohar demo")
+	}
 	cfg, err := c.load()
 	if err != nil {
+		return err
+	}
+	if err := sameUser(c.Data); err != nil {
 		return err
 	}
 	n, err := node.Open(c.Data, cfg, node.Options{Log: logger(&cfg)})
@@ -66,23 +68,35 @@ type initCmd struct {
 // Run makes an installation and prints what to publish.
 func (c *initCmd) Run(r *runner) error {
 	file := filepath.Join(c.Data, node.ConfigName)
-	if _, err := os.Stat(file); err == nil {
+	if _, err := os.Stat(file); err == nil || node.IsDemo(c.Data) {
 		return fault.New(fault.Exists, "mohar", "There is an installation in "+c.Data+" already.")
+	}
+	domain, err := addr.ParseDomain(c.Domain)
+	if err != nil {
+		return err
+	}
+	if m, err := addr.ParseMailbox(c.Admin); err != nil {
+		return err
+	} else if m.Domain.ASCII != domain.ASCII {
+		return fault.New(fault.Invalid, "mohar", "The administrator's address must be of the domain "+c.Domain+".")
 	}
 	password, err := readPassword(r)
 	if err != nil {
 		return err
 	}
+	if password == "" {
+		return fault.New(fault.Invalid, "mohar", "Give the administrator's password on standard input.")
+	}
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return err
 	}
 	cfg := node.Defaults()
-	cfg.Hostname = "mail." + c.Domain
+	cfg.Hostname = "mail." + domain.ASCII // a banner is ASCII
 	n, err := node.Open(c.Data, cfg, node.Options{})
 	if err != nil {
 		return err
 	}
-	records, err := n.SetUp(r.ctx, c.Domain, c.Admin, password)
+	records, err := n.SetUp(r.ctx, domain.ASCII, c.Admin, password)
 	if e := n.Close(); err == nil {
 		err = e
 	}
