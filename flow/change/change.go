@@ -18,6 +18,7 @@ import (
 	"github.com/mohar-mail/mohar/directory/credential"
 	"github.com/mohar-mail/mohar/queue"
 	"github.com/mohar-mail/mohar/store/kv"
+	"github.com/mohar-mail/mohar/wire/addr"
 )
 
 // By is who acts, and why.
@@ -69,6 +70,19 @@ func (c *Change) directory(ctx context.Context, by By, kind, object string, deta
 
 // AddDomain adds a domain and makes its signing keys.
 func (c *Change) AddDomain(ctx context.Context, by By, d directory.Domain) error {
+	name, err := addr.ParseDomain(d.Name)
+	if err != nil {
+		return err
+	}
+	if name.IsLiteral() {
+		return fault.New(fault.Invalid, "change.AddDomain", "An address in brackets is no domain.")
+	}
+	// Checked before any key is made, since a key's file bears the name; and in the
+	// form by which the keys are asked for.
+	d.Name = name.ASCII
+	if d.State == 0 {
+		d.State = directory.Requested
+	}
 	if c.cfg.Keys != nil {
 		if err := c.cfg.Keys(d.Name); err != nil {
 			return err
@@ -153,7 +167,8 @@ func (c *Change) SetDisabled(ctx context.Context, by By, address string, disable
 	if disabled {
 		kind = "account.disable"
 	}
-	c.cfg.Hasher.Forget(string(a.ID))
+	// After the change, or a sign-in in between would be remembered again.
+	defer c.cfg.Hasher.Forget(string(a.ID))
 	return c.directory(ctx, by, kind, a.Address(), nil, func(tx *kv.Tx) error {
 		return c.cfg.Directory.SetDisabled(tx, a.ID, disabled)
 	})
@@ -172,7 +187,7 @@ func (c *Change) SetPassword(ctx context.Context, by By, address, password strin
 	if err != nil {
 		return err
 	}
-	c.cfg.Hasher.Forget(string(a.ID))
+	defer c.cfg.Hasher.Forget(string(a.ID))
 	return c.directory(ctx, by, "account.password", a.Address(), nil, func(tx *kv.Tx) error {
 		return c.cfg.Directory.SetPassword(tx, a.ID, hash)
 	})
