@@ -39,8 +39,8 @@ type Listen struct {
 	Submissions string `toml:"submissions" doc:"Submission over TLS."`
 	IMAP        string `toml:"imap" doc:"IMAP with STARTTLS."`
 	IMAPS       string `toml:"imaps" doc:"IMAP over TLS."`
-	POP         string `toml:"pop" doc:"POP3 with STLS."`
-	POPS        string `toml:"pops" doc:"POP3 over TLS."`
+	POP         string `toml:"pop" doc:"POP3 with STLS, at :110 where it is wanted; shut unless set."`
+	POPS        string `toml:"pops" doc:"POP3 over TLS, at :995 where it is wanted; shut unless set."`
 	HTTPS       string `toml:"https" doc:"Webmail, administration and JMAP."`
 	Ops         string `toml:"ops" doc:"Health and metrics over plain HTTP; loopback or a trusted network only."`
 }
@@ -81,9 +81,9 @@ func Defaults() Config {
 	}
 	return Config{
 		Hostname: host,
-		Listen: Listen{MX: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993", POP: ":110", POPS: ":995",
+		Listen: Listen{MX: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993",
 			HTTPS: ":443", LMTP: "127.0.0.1:24", Ops: "127.0.0.1:8080"},
-		Storage: Storage{CacheMB: 128, MemtableMB: 64, Lanes: 16},
+		Storage: Storage{CacheMB: 128, MemtableMB: 64, Lanes: 2},
 		Mail:    Mail{MaxMessageMB: 50, QuotaMB: 10 << 10, MaxRecipients: 1000},
 		Log:     Log{Level: "info"},
 	}
