@@ -15,7 +15,9 @@ import (
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/base/fault"
 	"github.com/mohar-mail/mohar/flow/submit"
+	"github.com/mohar-mail/mohar/policy"
 	"github.com/mohar-mail/mohar/wire/sasl"
+	"github.com/mohar-mail/mohar/wire/smtp"
 	"github.com/mohar-mail/mohar/wire/smtp/smtpserver"
 )
 
@@ -76,19 +78,54 @@ func (s *session) Rcpt(ctx context.Context, to mohar.Recipient) error {
 }
 
 func (s *session) Data(ctx context.Context, env *mohar.Envelope, r io.Reader) (smtpserver.Accepted, error) {
-	content, err := io.ReadAll(io.LimitReader(r, s.b.MaxBytes+1))
+	content, free, err := s.b.Submit.Read(ctx, r, s.b.MaxBytes)
+	defer free()
 	if err != nil {
 		return smtpserver.Accepted{}, err
 	}
-	if int64(len(content)) > s.b.MaxBytes {
-		return smtpserver.Accepted{}, fault.New(fault.TooLarge, "submission.Data", "The message is too large.")
-	}
-	id, err := s.b.Submit.Send(ctx, &submit.Submission{Sender: s.who, Door: mohar.DoorSubmission, Remote: s.conn.RemoteIP(),
-		Helo: s.conn.Helo, Protocol: s.conn.Protocol(env.SMTPUTF8), Envelope: *env, Content: content})
+	out, err := s.b.Submit.Accept(ctx, &submit.Submission{Sender: s.who, Door: mohar.DoorSubmission, Remote: s.conn.RemoteIP(),
+		Helo: s.conn.Helo, Protocol: s.conn.Protocol(env.SMTPUTF8), Envelope: *env, Content: content, StripBcc: true})
 	if err != nil {
-		return smtpserver.Accepted{}, s.inTheirLanguage(env, err)
+		return smtpserver.Accepted{}, forNow(s.inTheirLanguage(env, err))
 	}
-	return smtpserver.Accepted{Text: "queued as " + id.String()}, nil
+	if out.Held != nil {
+		return smtpserver.Accepted{Text: s.held(env, out)}, nil
+	}
+	return smtpserver.Accepted{Text: "queued as " + out.ID.String()}, nil
+}
+
+// held tells the sender that the message is taken and waits for a person.
+func (s *session) held(env *mohar.Envelope, out submit.Accepted) string {
+	text := "accepted and held as " + out.ID.String() + " until it is released"
+	for i, r := range out.Held.Reasons {
+		if i == heldReasons {
+			break
+		}
+		what := r.What.En
+		if env.SMTPUTF8 {
+			what = r.What.In(s.who.Lang)
+		}
+		text += "; " + r.Rule + " " + what
+	}
+	return text
+}
+
+// heldReasons bounds the reasons that the reply to a held message repeats: it is
+// one line.
+const heldReasons = 1
+
+// forNow answers a refusal that may pass by itself with 451 4.7.1, so that the
+// mail program tries again; 550 would give the message back.
+func forNow(err error) error {
+	d := fault.DecisionOf(err)
+	if d == nil || !slices.Contains(d.Obligations, policy.Defer) {
+		return err
+	}
+	reply := &smtp.Reply{Code: 451, Enhanced: smtp.EnhancedCode{4, 7, 1}}
+	for _, r := range d.Reasons {
+		reply.Lines = append(reply.Lines, r.Rule+" "+r.What.En, r.Advice.En)
+	}
+	return fault.Wrap(reply, fault.Unavailable, "submission.Data", fault.Public(err))
 }
 
 // inTheirLanguage gives a refusal by policy the words of the sender's language.
