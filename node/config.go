@@ -83,7 +83,7 @@ func Defaults() Config {
 		Hostname: host,
 		Listen: Listen{MX: ":25", Submission: ":587", Submissions: ":465", IMAP: ":143", IMAPS: ":993",
 			HTTPS: ":443", LMTP: "127.0.0.1:24", Ops: "127.0.0.1:8080"},
-		Storage: Storage{CacheMB: 128, MemtableMB: 64, Lanes: 2},
+		Storage: Storage{CacheMB: 128, MemtableMB: 64, Lanes: 4},
 		Mail:    Mail{MaxMessageMB: 50, QuotaMB: 10 << 10, MaxRecipients: 1000},
 		Log:     Log{Level: "info"},
 	}

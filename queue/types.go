@@ -98,7 +98,10 @@ func (r *Recipient) to() string {
 
 // Limits and defaults.
 const (
-	DefaultLanes  = 16                 // shards that the queue is spread over
+	// DefaultLanes is the number of shards that the queue is spread over. Fewer gather
+	// more mail in each look and each commit; more keep several nodes out of each
+	// other's way.
+	DefaultLanes  = 4
 	MaxRecipients = 10_000             // recipients of one item
 	Lifetime      = 5 * 24 * time.Hour // RFC 5321 section 4.5.4.1: at least 4 to 5 days
 	LeaseTime     = 10 * time.Minute   // longest time a worker may take for a recipient
