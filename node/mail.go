@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	mohar "github.com/mohar-mail/mohar"
 	"github.com/mohar-mail/mohar/audit"
@@ -143,7 +144,7 @@ func (h home) Recipient(ctx context.Context, address string) (queue.Recipient, e
 
 // recordRelay stages what became of mail to other hosts.
 func (n *Node) recordRelay(tx *kv.Tx, ev relay.Event) error {
-	n.meters.relayed.WithLabelValues(ev.Kind).Inc()
+	n.meters.relayed.WithLabelValues(strings.TrimPrefix(ev.Kind, "relay.")).Inc()
 	return audit.Stage(tx, audit.Record{Time: ev.Time, Kind: ev.Kind, Door: mohar.DoorSystem, Object: ev.Item.String(),
 		Detail: map[string]string{"to": ev.To, "host": ev.Host, "tls": ev.TLS, "status": ev.Status}})
 }
