@@ -73,6 +73,9 @@ func (w *Writer) Add(add Addition) (Added, error) {
 	if err != nil {
 		return Added{}, err
 	}
+	if err := w.there(add.Mailboxes); err != nil {
+		return Added{}, err
+	}
 	w.meta.LastEmail++
 	id := EmailID(w.meta.LastEmail)
 	thread, err := w.thread(id, add.Content)
@@ -101,11 +104,23 @@ func (w *Writer) Add(add Addition) (Added, error) {
 	return Added{Email: id, Thread: thread, Places: e.Places}, nil
 }
 
+// there makes sure that an email can lie in these mailboxes. It is asked before
+// anything is written, so that a caller who goes on after the error commits
+// nothing of what failed.
+func (w *Writer) there(into []ID) error {
+	if len(into) == 0 {
+		return fault.New(fault.Invalid, "mailbox.there", "A message lies in at least one mailbox.")
+	}
+	for _, id := range into {
+		if _, err := w.Mailbox(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // enter gives an email an entry in each of the mailboxes and writes its row.
 func (w *Writer) enter(e *Email, into []ID, flags Flags, keywords []string) error {
-	if len(into) == 0 {
-		return fault.New(fault.Invalid, "mailbox.Add", "A message lies in at least one mailbox.")
-	}
 	into = slices.Clone(into)
 	slices.Sort(into)
 	for _, id := range slices.Compact(into) {
@@ -167,22 +182,40 @@ func (w *Writer) thread(id EmailID, c Content) (ThreadID, error) {
 	thread := ThreadID(0)
 	for _, v := range found {
 		if len(v) == 8 {
-			if t := ThreadID(binary.BigEndian.Uint64(v)); thread == 0 || t < thread {
+			t := ThreadID(binary.BigEndian.Uint64(v))
+			if thread != 0 && t >= thread {
+				continue
+			}
+			// A thread that was reported as destroyed does not come back.
+			alive, err := w.alive(t)
+			if err != nil {
+				return 0, err
+			}
+			if alive {
 				thread = t
 			}
 		}
 	}
-	if thread == 0 {
+	fresh := thread == 0 // whatever was found belongs to threads that are gone
+	if fresh {
 		thread = ThreadID(id)
 	}
 	v := binary.BigEndian.AppendUint64(nil, uint64(thread))
 	for i, k := range keys {
-		if found[i] == nil {
+		if found[i] == nil || fresh {
 			w.tx.Put(k, v)
 		}
 	}
 	w.tx.Put(keyThread(thread, id), nil)
 	return thread, nil
+}
+
+// alive says whether a thread has an email.
+func (w *Writer) alive(t ThreadID) (bool, error) {
+	found := false
+	rg := kv.PrefixRange(binary.BigEndian.AppendUint64([]byte("T"), uint64(t)))
+	err := w.tx.Scan(rg, func(_, _ []byte) bool { found = true; return false })
+	return found, err
 }
 
 func hashMessageID(id string) (h [12]byte) {

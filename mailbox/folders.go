@@ -71,6 +71,23 @@ func vacant(all []*Mailbox, self, parent ID, name string, role Role) error {
 	return nil
 }
 
+// height counts the levels of a mailbox and what lies inside it.
+func height(all []*Mailbox, id ID) int {
+	inside := map[ID][]ID{}
+	for _, m := range all {
+		inside[m.Parent] = append(inside[m.Parent], m.ID)
+	}
+	levels := 0
+	for row := []ID{id}; len(row) > 0 && levels <= MaxDepth; levels++ {
+		var next []ID
+		for _, p := range row {
+			next = append(next, inside[p]...)
+		}
+		row = next
+	}
+	return levels
+}
+
 func (w *Writer) create(m Mailbox) (*Mailbox, error) {
 	w.meta.LastMailbox++
 	// UIDVALIDITY rises for ever within the account, so that a name that is deleted
@@ -135,6 +152,9 @@ func (w *Writer) Change(id ID, c Settings) error {
 	}
 	if err := vacant(all, id, next.Parent, next.Name, next.Role); err != nil {
 		return err
+	}
+	if next.Parent != 0 && next.Parent != m.Parent && len(Path(all, next.Parent))+height(all, id) > MaxDepth {
+		return fault.New(fault.Invalid, "mailbox.Change", fmt.Sprintf("Mailboxes nest at most %d deep.", MaxDepth))
 	}
 	*m = next
 	m.HighestModSeq = w.modseq

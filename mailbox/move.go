@@ -18,6 +18,9 @@ type Copied struct {
 // its own that shares the content, as IMAP clients expect of flags. UIDs that
 // are not there are passed over.
 func (w *Writer) Copy(from ID, uids []uint32, to ID) ([]Copied, error) {
+	if err := w.there([]ID{to}); err != nil {
+		return nil, err
+	}
 	var out []Copied
 	for _, uid := range uids {
 		en, err := w.Entry(from, uid)
@@ -117,8 +120,8 @@ func (w *Writer) SetPlaces(id EmailID, into []ID) error {
 	if err != nil {
 		return err
 	}
-	if len(into) == 0 {
-		return fault.New(fault.Invalid, "mailbox.SetPlaces", "A message lies in at least one mailbox.")
+	if err := w.there(into); err != nil {
+		return err
 	}
 	var flags Flags
 	var keywords []string
