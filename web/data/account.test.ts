@@ -228,6 +228,57 @@ describe('drafts', () => {
     expect(seen.filter((m) => m[0] === 'Policy/explain')).toHaveLength(1);
     expect(d.explanation.value?.recipients[0]?.class).toBe('own');
   });
+  it('show no verdict without a label, nor the old one while a new one is asked', async () => {
+    const d = new Draft({ to: [{ name: null, email: 'x@gmail.com' }] });
+    await vi.advanceTimersByTimeAsync(400);
+    expect(d.explanation.value?.recipients[0]?.class).toBe('foreign-webmail');
+    expect(d.advice.value).toBeNull();
+    const relabel = (l: 'open' | 'official') => {
+      d.label.value = l;
+      d.touched('people');
+    };
+    relabel('official');
+    expect([d.checking.value, d.advice.value]).toEqual([true, null]);
+    await vi.advanceTimersByTimeAsync(400);
+    expect(d.advice.value?.verdict).toBe('refuse');
+    relabel('open');
+    expect([d.checking.value, d.advice.value]).toEqual([true, null]);
+    expect((await d.settled())?.verdict).toBe('allow');
+    broken = 'network';
+    relabel('official');
+    await vi.advanceTimersByTimeAsync(400);
+    expect([d.checking.value, d.advice.value]).toEqual([false, null]);
+  });
+});
+
+describe('a draft saved beside the list', () => {
+  it.each([
+    ['does not fetch the inbox again', { inMailbox: 'm0' }, 0],
+    ['nor a search', { text: 'बजट' }, 0],
+    ['but fetches Drafts', { inMailbox: 'm1' }, 1],
+  ])('%s', async (_, filter, queries) => {
+    const l = new MessageList(filter);
+    l.show(0, 20);
+    await settle();
+    const live = new Live(() => l);
+    const d = new Draft({ subject: 'x' });
+    for (const html of ['<div>1</div>', '<div>2</div>']) {
+      d.html.value = html;
+      d.touched('text');
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(d.saved.value).toBe('saved');
+      seen.length = 0;
+      await live.sync();
+      expect(seen.flat().filter((m) => m === 'Email/query')).toHaveLength(queries);
+    }
+  });
+});
+
+it('a letter that arrives is in the list, and in its conversation', async () => {
+  const l = await inbox();
+  mock.deliver({ name: 'x', email: 'x@rajya.example' }, 'new');
+  await new Live(() => l).sync();
+  expect(emailSignal(l.idAt(0)!).value?.subject).toBe('new');
 });
 
 it('a change elsewhere is fetched, and only what changed', async () => {

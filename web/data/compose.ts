@@ -2,7 +2,7 @@
  * A letter being written: its fields as signals, saved within a second, sent
  * through EmailSubmission/set (RFC 8621 section 7.5).
  */
-import { signal } from '@preact/signals';
+import { batch, computed, signal } from '@preact/signals';
 import { isAddress } from './address';
 import { clearLocal, saveLocal } from './draftstore';
 import { JmapError, POLICY } from './jmap';
@@ -64,7 +64,16 @@ export class Draft {
   readonly reason = signal('');
   readonly attachments = signal<Attachment[]>([]);
   readonly saved = signal<Saved>('empty');
+  /** Who the readers are, by the last answer of the policy. Its verdict counts
+   * only as `advice` gives it. */
   readonly explanation = signal<Explanation | null>(null);
+  /** From a change of people or label until the policy has answered. */
+  readonly checking = signal(false);
+  /** The policy's word on the letter as it stands: null while it is asked, and
+   * as long as no label is chosen, as it would judge a label of its own. */
+  readonly advice = computed(() =>
+    this.checking.value || this.label.value === null ? null : this.explanation.value,
+  );
   readonly sending = signal(false);
   /** A reply may not be labelled lower than what it answers. */
   readonly floor: Label | null;
@@ -117,32 +126,49 @@ export class Draft {
     if (what === 'people') this.explain();
   }
 
-  /** Asks the policy what sending would do. */
+  /** Asks the policy, after a pause, what sending would do. */
   explain(): void {
     clearTimeout(this.explainTimer);
-    const to = this.recipients()
-      .map((a) => a.email)
-      .filter(isAddress);
-    if (!to.length || !jmap.has(POLICY)) {
+    const round = ++this.explainRound;
+    if (!this.askable().length || !jmap.has(POLICY)) {
       this.explanation.value = null;
+      this.checking.value = false;
       return;
     }
-    const round = ++this.explainRound;
-    this.explainTimer = setTimeout(async () => {
-      try {
-        const args = {
-          from: me.peek()?.address,
-          to,
-          label: this.label.peek(),
-          inReplyTo: this.seed.answers ?? null,
-        };
-        const r = await jmap.call([['Policy/explain', args, 'p']]);
-        if (round === this.explainRound) this.explanation.value = r.p as unknown as Explanation;
-      } catch {
-        // The line under the recipients is advice; sending asks again.
-        if (round === this.explainRound) this.explanation.value = null;
-      }
-    }, EXPLAIN_AFTER_MS);
+    this.checking.value = true;
+    this.explainTimer = setTimeout(() => void this.ask(round), EXPLAIN_AFTER_MS);
+  }
+
+  /** Resolves with the advice on the letter as it stands, asking now if the
+   * answer is still out: a letter sent at once must not miss its question. */
+  async settled(): Promise<Explanation | null> {
+    if (this.checking.peek()) {
+      clearTimeout(this.explainTimer);
+      await this.ask(++this.explainRound);
+    }
+    return this.advice.peek();
+  }
+
+  private askable(): string[] {
+    return this.recipients()
+      .map((a) => a.email)
+      .filter(isAddress);
+  }
+
+  private async ask(round: number): Promise<void> {
+    const args = {
+      from: me.peek()?.address,
+      to: this.askable(),
+      label: this.label.peek(),
+      inReplyTo: this.seed.answers ?? null,
+    };
+    // Without an answer the line says so; sending asks again.
+    const r = await jmap.call([['Policy/explain', args, 'p']]).catch(() => null);
+    if (round !== this.explainRound) return;
+    batch(() => {
+      this.explanation.value = r ? (r.p as unknown as Explanation) : null;
+      this.checking.value = false;
+    });
   }
 
   /** Email/set "create" properties (RFC 8621 section 4.6). */

@@ -4,6 +4,7 @@
  */
 import { signal } from '@preact/signals';
 import { HEAD_PROPERTIES, jmap, putEmails, putThreads, states } from './store';
+import type { Email } from './types';
 
 /** Positions fetched at once: about three screens of a desktop. */
 export const PAGE = 60;
@@ -142,6 +143,21 @@ export class MessageList {
     this.version.value++;
     const [a, b] = this.missing();
     if (a < b) this.show(...this.visible);
+  }
+
+  /** Whether one of these is a row that is known here. */
+  names(ids: string[]): boolean {
+    const here = new Set(this.ids);
+    return ids.some((id) => here.has(id));
+  }
+
+  /** Whether an email may belong in this list. Only a mailbox can be told
+   * without the server; of a search, only that it is not for drafts being
+   * written, which change with every pause of the hand. */
+  takes(e: Email | undefined): boolean {
+    if (!e) return false;
+    const m = this.filter.inMailbox;
+    return typeof m === 'string' ? !!e.mailboxIds[m] : !e.keywords.$draft;
   }
 
   /** Fetches the rows in view again; what is shown stays until then. */

@@ -114,9 +114,14 @@ export class Live {
     const same = c.newState === states.Email;
     states.Email = c.newState;
     if (same) return;
+    // Asked before the cache forgets what was where.
+    const list = this.list();
+    const stale = c.updated.some((id) => !known(id)) || !!list?.names([...c.destroyed, ...c.updated]);
     for (const id of c.destroyed) dropEmail(id);
-    await refreshHeads([...c.created, ...c.updated.filter(known)]);
-    await this.list()?.refresh();
+    const seen = [...c.created, ...c.updated.filter(known)];
+    await refreshHeads(seen);
+    // A draft saved beside the list changes no row of it.
+    if (stale || seen.some((id) => list?.takes(emailSignal(id).peek()))) await list?.refresh();
     // Spam and one's own letters are not announced.
     const inbox = mailboxWithRole('inbox')?.id ?? '';
     const fresh = c.created

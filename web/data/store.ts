@@ -180,11 +180,16 @@ export async function loadEmails(ids: string[]): Promise<void> {
   putEmails(r.e?.list as Record<string, unknown>[]);
 }
 
-/** Fetches the head fields of emails again, after a change elsewhere. */
+/** Fetches the head fields of emails again, after a change elsewhere, and
+ * the conversations they stand in. */
 export async function refreshHeads(ids: string[]): Promise<void> {
   if (!ids.length) return;
-  const r = await jmap.call([['Email/get', { ids, properties: HEAD_PROPERTIES }, 'e']]);
+  const r = await jmap.call([
+    ['Email/get', { ids, properties: HEAD_PROPERTIES }, 'e'],
+    ['Thread/get', { '#ids': { resultOf: 'e', name: 'Email/get', path: '/list/*/threadId' } }, 't'],
+  ]);
   putEmails(r.e?.list as Record<string, unknown>[]);
+  putThreads((r.t?.list ?? []) as { id: string; emailIds: string[] }[]);
 }
 
 export function dropEmail(id: string): void {

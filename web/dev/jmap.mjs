@@ -1,10 +1,10 @@
 // A JMAP server of cardboard, for development: enough of RFC 8620 and 8621 to
 // exercise the webmail, in memory, for one person.
+import { explain } from './policy.mjs';
 import { body, MAILBOXES, ME, seed } from './seed.mjs';
 
 const LABEL = 'header:Mohar-Label:asText';
 const STANDING = 'header:Mohar-Standing:asText';
-const RANK = ['open', 'official', 'restricted', 'confidential', 'secret', 'top-secret'];
 
 export class Mock {
   constructor(count, now = Date.now()) {
@@ -259,60 +259,13 @@ export class Mock {
     return r;
   }
 
-  classOf(address) {
-    const d = address.split('@')[1] ?? '';
-    if (d.endsWith('rajya.example')) return 'own';
-    if (d.endsWith('gov.example')) return 'government';
-    if (/^(gmail|yahoo|outlook|rediffmail)\./.test(d)) return 'foreign-webmail';
-    return 'other';
-  }
-
-  explain(to, label) {
-    const recipients = to.map((address) => ({ address, class: this.classOf(address) }));
-    const far = recipients.filter((r) => r.class === 'foreign-webmail').map((r) => r.address);
-    const rank = RANK.indexOf(label ?? 'open');
-    const reasons = [];
-    let verdict = 'allow';
-    if (rank >= 4) {
-      verdict = 'refuse';
-      reasons.push({
-        rule: 'MAIL-07',
-        what: {
-          en: 'Secret letters may not travel over the internet.',
-          hi: 'गुप्त पत्र इंटरनेट से नहीं भेजे जा सकते।',
-        },
-        advice: {
-          en: 'Send it on sealed media through the sealing desk.',
-          hi: 'इसे सीलबंद माध्यम पर सीलिंग डेस्क से भेजें।',
-        },
-        recipients: to,
-      });
-    } else if (far.length && rank >= 1) {
-      verdict = 'refuse';
-      reasons.push({
-        rule: 'MAIL-03',
-        what: {
-          en: 'Official letters may not go to webmail outside India.',
-          hi: 'सरकारी उपयोग के पत्र भारत से बाहर की वेबमेल पर नहीं भेजे जा सकते।',
-        },
-        advice: {
-          en: 'If the letter is for a citizen and holds nothing official, label it open; otherwise remove this recipient.',
-          hi: 'यदि पत्र नागरिक के लिए है और उसमें कुछ सरकारी नहीं है तो उसका वर्गीकरण «अवर्गीकृत» करें; अन्यथा इस प्राप्तकर्ता को हटाएँ।',
-        },
-        recipients: far,
-      });
-    } else if (rank === 3) verdict = 'hold';
-    else if (rank === 2 && recipients.some((r) => r.class === 'government')) verdict = 'ask-reason';
-    return { accountId: 'a1', verdict, recipients, reasons };
-  }
-
   submit(a, created) {
     const r = { accountId: 'a1', created: null, notCreated: null };
     for (const [k, v] of Object.entries(a.create ?? {})) {
       const id = v.emailId.startsWith('#') ? created[v.emailId.slice(1)] : v.emailId;
       const e = this.emails.get(id);
       const to = [...(e.to ?? []), ...(e.cc ?? []), ...(e.bcc ?? [])].map((x) => x.email);
-      const x = this.explain(to, e.label);
+      const x = explain(to, e.label);
       if (x.verdict === 'refuse')
         r.notCreated = {
           [k]: { type: 'forbiddenToSend', description: x.reasons[0].what.en, 'mohar:reasons': x.reasons },
@@ -399,7 +352,7 @@ export class Mock {
       case 'EmailSubmission/set':
         return this.submit(a, created);
       case 'Policy/explain':
-        return this.explain(a.to, a.label);
+        return explain(a.to, a.label);
     }
     return null;
   }

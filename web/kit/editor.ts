@@ -8,6 +8,8 @@ import { sanitiseForEditor } from '../data/sanitise';
 export interface Editor {
   html(): string;
   focus(where: 'start' | 'end'): void;
+  /** Puts plain text at the caret. */
+  insert(text: string): void;
   toggle(what: 'bold' | 'italic' | 'list' | 'quote'): void;
   link(url: string): void;
   /** The text that is selected. */
@@ -37,6 +39,9 @@ export function createEditor(root: HTMLElement, html: string, changed: () => voi
       s.focus();
       if (where === 'start') s.moveCursorToStart();
       else s.moveCursorToEnd();
+    },
+    insert: (text) => {
+      s.insertPlainText(text, false);
     },
     toggle: (what) => {
       if (what === 'bold') s.hasFormat('b') ? s.removeBold() : s.bold();

@@ -30,23 +30,29 @@ export function blamed(x: Explanation | null): Set<string> {
   return new Set((x?.reasons ?? []).flatMap((r) => r.recipients ?? []).map((a) => a.toLowerCase()));
 }
 
+/** What the advice line says after naming the readers. */
+function outlook(draft: Draft): string {
+  if (draft.label.value === null) return t('advice.unlabelled');
+  const x = draft.advice.value;
+  return x ? t(`verdict.${x.verdict}` as Key) : t('advice.checking');
+}
+
 /** The line under the recipients: who they are to the state. Its place is
  * kept from the start, so that nothing moves under the pointer when the
- * answer comes. */
+ * answer comes. Without a label, or while the policy is asked, it judges
+ * nothing: a verdict on another label would frighten or deceive. */
 export function AdviceLine({ draft }: { draft: Draft }): JSX.Element {
-  const x = draft.explanation.value;
-  // Without a label the policy's answer would be a guess.
-  const unlabelled = draft.label.value === null;
+  const readers = draft.explanation.value;
+  const x = draft.advice.value;
   return (
-    <p class={`advice advice-${x && !unlabelled ? x.verdict : 'none'}`} role="status">
-      <Icon name={!x || unlabelled ? 'person' : x.verdict === 'allow' ? 'check' : 'warn'} />
-      {x ? (
+    <p class={`advice advice-${x ? x.verdict : 'none'}`} role="status">
+      <Icon name={!x ? 'person' : x.verdict === 'allow' ? 'check' : 'warn'} />
+      {readers ? (
         <span>
-          <strong>{t('advice.who', { who: whoSentence(x) })}</strong>{' '}
-          {unlabelled ? t('advice.unlabelled') : t(`verdict.${x.verdict}` as Key)}
+          <strong>{t('advice.who', { who: whoSentence(readers) })}</strong> {outlook(draft)}
         </span>
       ) : (
-        <span class="advice-empty">{t('advice.empty')}</span>
+        <span class="advice-empty">{draft.checking.value ? t('advice.checking') : t('advice.empty')}</span>
       )}
     </p>
   );
@@ -54,8 +60,8 @@ export function AdviceLine({ draft }: { draft: Draft }): JSX.Element {
 
 /** Beside the Send button: why the policy will act, and the reason it asks for. */
 export function AdviceWhy({ draft }: { draft: Draft }): JSX.Element | null {
-  const x = draft.explanation.value;
-  if (!x || draft.label.value === null || (!x.reasons.length && x.verdict !== 'ask-reason')) return null;
+  const x = draft.advice.value;
+  if (!x || (!x.reasons.length && x.verdict !== 'ask-reason')) return null;
   return (
     <div class={`why advice-${x.verdict}`} role="status">
       {x.reasons.map((r) => (

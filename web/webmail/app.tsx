@@ -20,8 +20,22 @@ import { Reader } from './reader';
 import { place, startRoute } from './route';
 import { SignIn } from './signin';
 import { confirmDestroy, destroyForEver, mailbox, navOpen, showHelp, startState } from './state';
+import { TypeAhead } from './typeahead';
 
-const Composer = lazy(() => import('./composer').then((m) => m.Composer));
+/** Pause before the writing window's code is asked for again. */
+const AGAIN_MS = 3000;
+
+/** A line that is down for a moment must not cost the letter being begun. */
+async function fetchComposer(): Promise<() => JSX.Element> {
+  for (;;) {
+    try {
+      return (await import('./composer')).Composer;
+    } catch {
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
+  }
+}
+const Composer: () => JSX.Element = lazy(fetchComposer);
 
 function Effects(): null {
   useEffect(() => {
@@ -88,6 +102,7 @@ function Shell(): JSX.Element {
           <Composer />
         </Suspense>
       )}
+      <TypeAhead />
       {showHelp.value && <Help />}
       {confirmDestroy.value && (
         <Dialog title={t('destroy.title')} role="alertdialog" onClose={() => (confirmDestroy.value = null)}>

@@ -4,38 +4,37 @@ import { shownName } from '../data/address';
 import { Draft, type Seed } from '../data/compose';
 import { takeLeftovers } from '../data/draftstore';
 import { forward, reply, resume } from '../data/reply';
-import { loadEmails, me } from '../data/store';
+import { emailSignal, loadEmails, me } from '../data/store';
 import type { Email } from '../data/types';
 import { fullDate } from '../kit/format';
 import { t } from '../kit/i18n';
+import { toast } from '../kit/ui';
 import { letterToAnswer } from './state';
+import { catchKeys, dropTyped } from './typeahead';
 
 export const drafts = signal<Draft[]>([]);
 export const front = signal<number | null>(null);
-/** From the key press until the writing window has the focus. Keys pressed
- * meanwhile are the beginning of an address, not commands: on a slow line an
- * `e` among them would archive a letter. */
-export const opening = signal(false);
 /** What the writing window does as it opens: an answer starts in the text. */
 export const focusBody = new WeakSet<Draft>();
 
 export function write(seed: Seed, inBody = false): Draft {
   const open = seed.draftId ? drafts.peek().find((d) => d.serverId === seed.draftId) : undefined;
   if (open) {
-    opening.value = front.peek() !== open.key;
+    if (front.peek() === open.key) dropTyped();
+    else catchKeys();
     front.value = open.key;
     return open;
   }
   const d = new Draft(seed);
   if (inBody) focusBody.add(d);
-  opening.value = true;
+  catchKeys();
   drafts.value = [...drafts.peek(), d];
   front.value = d.key;
   return d;
 }
 
 export function drop(d: Draft): void {
-  opening.value = false;
+  dropTyped();
   drafts.value = drafts.peek().filter((x) => x !== d);
   if (front.peek() === d.key) front.value = drafts.peek()[drafts.peek().length - 1]?.key ?? null;
 }
@@ -46,12 +45,22 @@ const intro = (e: Email): string =>
     name: e.from?.[0] ? shownName(e.from[0]) : '',
   });
 
+async function fetchLetter(to?: Email): Promise<Email | undefined> {
+  const e = to ?? (await letterToAnswer());
+  if (!e || e.bodyValues) return e;
+  await loadEmails([e.id]);
+  return emailSignal(e.id).peek() ?? e;
+}
+
 export async function answer(how: 'reply' | 'replyAll' | 'forward', to?: Email): Promise<void> {
-  let e = to ?? (await letterToAnswer());
-  if (!e) return;
-  if (!e.bodyValues) {
-    await loadEmails([e.id]);
-    e = (await letterToAnswer()) ?? e;
+  catchKeys();
+  const e = await fetchLetter(to).catch(() => {
+    toast.value = { text: t('letter.failed'), alert: true };
+    return undefined;
+  });
+  if (!e) {
+    dropTyped();
+    return;
   }
   const mine = me.peek()?.address ?? '';
   if (how === 'forward')

@@ -2,9 +2,10 @@
  * so that they work on an InScript keyboard too. */
 
 import { lastDone } from '../data/actions';
-import { answer, front, opening, write } from './composers';
+import { answer, front, write } from './composers';
 import { place } from './route';
 import * as s from './state';
+import { catchKeys, opening } from './typeahead';
 
 /** How long `g` waits for its second key. */
 const CHORD_MS = 1500;
@@ -111,7 +112,9 @@ export function startKeys(): { handler: (e: KeyboardEvent) => void; stop: () => 
     }
     if (typing(e.target)) return;
     if (opening.peek()) {
-      e.preventDefault();
+      // Focus taken before the browser acts on the key lets the key through
+      // to the field.
+      catchKeys();
       return;
     }
     const k = keyOf(e);

@@ -1,10 +1,12 @@
 import { render } from 'preact';
 import '../kit/style/base.css';
 import '../kit/style/parts.css';
+import '../kit/style/labels.css';
 import './style/shell.css';
 import './style/list.css';
 import './style/letter.css';
 import './style/compose.css';
+import './style/fields.css';
 import { guardPage } from '../data/sanitise';
 import { App } from './app';
 

@@ -61,41 +61,74 @@ function strictest(list: Email[]): Label | null {
   return LABELS[at] ?? null;
 }
 
-export function Reader(): JSX.Element {
-  const id = place.value.open;
-  const e = id ? emailSignal(id).value : undefined;
+/** Fetches the conversation of a letter; counts the letter as read after a while. */
+function useConversation(id: string) {
   const [failed, setFailed] = useState(false);
-  const top = useRef<HTMLElement>(null);
-
-  useEffect(() => {
+  const load = async () => {
     setFailed(false);
-    if (!id) return;
-    top.current?.scrollTo(0, 0);
-    const load = emailSignal(id).peek()
-      ? loadThread(emailSignal(id).peek()!.threadId)
-      : loadEmails([id]).then(() => loadThread(emailSignal(id).peek()?.threadId ?? ''));
-    load.catch(() => setFailed(true));
+    try {
+      if (!emailSignal(id).peek()) await loadEmails([id]);
+      const thread = emailSignal(id).peek()?.threadId;
+      if (!thread) throw new Error('gone');
+      await loadThread(thread);
+    } catch {
+      setFailed(true);
+    }
+  };
+  useEffect(() => {
+    void load();
     const timer = setTimeout(() => void markRead([id], true), READ_AFTER_MS);
     return () => clearTimeout(timer);
   }, [id]);
+  return { failed, load };
+}
 
-  if (!id) {
-    return (
-      <section class="reader none" aria-label={t('letter.label')}>
-        <div class="empty">
-          <Icon name="unread" />
-          <p>{t('letter.none')}</p>
-          <p class="hint">{t('letter.noneHint')}</p>
-        </div>
-      </section>
-    );
-  }
+/** The messages of a conversation that are here, oldest first. */
+function messagesOf(id: string, e: Email | undefined): Email[] {
   const ids = (e && threadSignal(e.threadId).value) || [id];
   // A draft that is open beside the letter need not be shown twice.
   const beingWritten = new Set(drafts.value.map((d) => d.stored.value));
-  const list = ids
+  return ids
     .map((x) => emailSignal(x).value)
     .filter((x): x is Email => !!x && !(x.keywords.$draft && beingWritten.has(x.id)));
+}
+
+function AnswerBar({ email }: { email: Email }): JSX.Element {
+  return (
+    <footer class="answer-bar">
+      <Button icon="reply" title="r" onClick={() => void answer('reply', email)}>
+        {t('reply')}
+      </Button>
+      {(email.to?.length ?? 0) + (email.cc?.length ?? 0) > 1 && (
+        <Button icon="replyAll" title="a" onClick={() => void answer('replyAll', email)}>
+          {t('replyAll')}
+        </Button>
+      )}
+      <Button icon="forward" title="f" onClick={() => void answer('forward', email)}>
+        {t('forward')}
+      </Button>
+    </footer>
+  );
+}
+
+function Nothing(): JSX.Element {
+  return (
+    <section class="reader none" aria-label={t('letter.label')}>
+      <div class="empty">
+        <Icon name="unread" />
+        <p>{t('letter.none')}</p>
+        <p class="hint">{t('letter.noneHint')}</p>
+      </div>
+    </section>
+  );
+}
+
+function Conversation({ id }: { id: string }): JSX.Element {
+  const e = emailSignal(id).value;
+  const top = useRef<HTMLElement>(null);
+  const { failed, load } = useConversation(id);
+  useEffect(() => top.current?.scrollTo(0, 0), [id]);
+  const list = messagesOf(id, e);
   const ready = !!e && list.some((x) => x.bodyValues);
   const label = strictest(list);
   const subject = e ? e.subject || t('no.subject') : t('loading');
@@ -111,10 +144,7 @@ export function Reader(): JSX.Element {
         {failed && (
           <div class="notice">
             {t('letter.failed')}{' '}
-            <Button
-              kind="quiet"
-              onClick={() => e && void loadThread(e.threadId).then(() => setFailed(false))}
-            >
+            <Button kind="quiet" onClick={() => void load()}>
               {t('retry')}
             </Button>
           </div>
@@ -130,24 +160,15 @@ export function Reader(): JSX.Element {
               />
             ))
           : !failed && <Waiting />}
-        {ready && last && (
-          <footer class="answer-bar">
-            <Button icon="reply" title="r" onClick={() => void answer('reply', last)}>
-              {t('reply')}
-            </Button>
-            {(last.to?.length ?? 0) + (last.cc?.length ?? 0) > 1 && (
-              <Button icon="replyAll" title="a" onClick={() => void answer('replyAll', last)}>
-                {t('replyAll')}
-              </Button>
-            )}
-            <Button icon="forward" title="f" onClick={() => void answer('forward', last)}>
-              {t('forward')}
-            </Button>
-          </footer>
-        )}
+        {ready && last && <AnswerBar email={last} />}
       </article>
     </section>
   );
+}
+
+export function Reader(): JSX.Element {
+  const id = place.value.open;
+  return id ? <Conversation id={id} /> : <Nothing />;
 }
 
 function Waiting(): JSX.Element {

@@ -16,12 +16,31 @@ export function LangSwitch(): JSX.Element {
   );
 }
 
+type Problem = Bilingual | 'offline' | 'empty' | null;
+
+function problemText(p: Problem): string {
+  if (p === null) return '';
+  return typeof p === 'string' ? t(`signin.${p}`) : pick(p);
+}
+
+function Brand(): JSX.Element {
+  return (
+    <div class="signin-brand">
+      <Mark />
+      <div>
+        <h1>{t('app.name')}</h1>
+        <p>{t('signin.tagline')}</p>
+      </div>
+    </div>
+  );
+}
+
 export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
   const [user, setUser] = useState('');
   const [password, setPassword] = useState('');
   const [shown, setShown] = useState(false);
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<Bilingual | 'offline' | 'empty' | null>(null);
+  const [error, setError] = useState<Problem>(null);
   useEffect(() => document.getElementById('user')?.focus(), []);
   const submit = async (e: Event) => {
     e.preventDefault();
@@ -37,27 +56,13 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
     if (problem === null) onDone();
     else document.getElementById('password')?.focus();
   };
-  const text =
-    error === 'offline'
-      ? t('signin.offline')
-      : error === 'empty'
-        ? t('signin.empty')
-        : error
-          ? pick(error)
-          : '';
   return (
     <div class="signin">
       <header>
         <LangSwitch />
       </header>
       <main>
-        <div class="signin-brand">
-          <Mark />
-          <div>
-            <h1>{t('app.name')}</h1>
-            <p>{t('signin.tagline')}</p>
-          </div>
-        </div>
+        <Brand />
         <form onSubmit={submit} noValidate>
           <label for="user">{t('signin.user')}</label>
           <input
@@ -88,7 +93,7 @@ export function SignIn({ onDone }: { onDone: () => void }): JSX.Element {
             </button>
           </div>
           <p id="signin-error" class="field-error" role="alert">
-            {text}
+            {problemText(error)}
           </p>
           <Button kind="primary" type="submit" disabled={busy}>
             {busy ? t('signin.busy') : t('signin.do')}
