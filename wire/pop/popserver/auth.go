@@ -59,7 +59,8 @@ func (c *conn) verify(ctx context.Context, authzid, user, password string) error
 	drop, err := sess.Maildrop(ctx, c.s.cfg.MaxMessages)
 	if err != nil {
 		sess.Close()
-		if fault.Is(err, fault.Auth) {
+		if fault.Is(err, fault.Auth) || fault.Is(err, fault.NotFound) {
+			// The password was right: nothing that is missing now is its fault.
 			return fault.Wrap(err, fault.Internal, "popserver.verify", fault.Public(err))
 		}
 		return err

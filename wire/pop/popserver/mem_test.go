@@ -131,6 +131,7 @@ func (s *memSession) Delete(_ context.Context, uids []uint32) error {
 var failures = map[string]error{
 	"unavailable": fault.New(fault.Unavailable, "mem", "The store is out of reach."),
 	"toomany":     fault.New(fault.TooMany, "mem", "Too many tries. Wait a little."),
+	"missing":     fault.New(fault.NotFound, "mem", "There is no inbox."),
 	"corrupt":     fault.New(fault.Corrupt, "mem", "The message is damaged."),
 	"internal":    errors.New("private cause"),
 	"nospace":     fault.New(fault.NoSpace, "mem", "The disk is full."),

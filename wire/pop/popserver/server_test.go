@@ -384,6 +384,26 @@ func TestLarge(t *testing.T) {
 	}
 }
 
+// TestStalledReader: a client that does not read what it asked for holds its
+// connection no longer than the write timeout.
+func TestStalledReader(t *testing.T) {
+	t.Parallel()
+	d := newMemDrop()
+	srv, addr := serve(t, Config{AllowInsecureAuth: true, WriteTimeout: 50 * time.Millisecond, Login: func(context.Context, ConnInfo, string, string, string) (Session, error) {
+		d.open++
+		return &largeSession{memSession{d}, nil}, nil
+	}})
+	r := dial(t, addr)
+	r.login()
+	r.send("RETR 1\r\n")
+	r.want("+OK")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := srv.Drain(ctx); err != nil {
+		t.Errorf("the connection is still held: %v", err)
+	}
+}
+
 func TestNewestMessages(t *testing.T) {
 	t.Parallel()
 	d := newMemDrop("a: 1\r\n\r\n", "a: 2\r\n\r\n", "a: 3\r\n\r\n")
