@@ -13,6 +13,7 @@ var statuses = map[fault.Kind]int{
 	fault.NotFound: http.StatusNotFound, fault.Exists: http.StatusConflict, fault.Invalid: http.StatusBadRequest,
 	fault.Denied: http.StatusForbidden, fault.Refused: http.StatusForbidden, fault.Auth: http.StatusUnauthorized,
 	fault.TooLarge: http.StatusRequestEntityTooLarge, fault.TooMany: http.StatusTooManyRequests, fault.Conflict: http.StatusConflict,
+	fault.NoSpace: http.StatusInsufficientStorage, fault.OverQuota: http.StatusInsufficientStorage,
 	fault.Unavailable: http.StatusServiceUnavailable, fault.Timeout: http.StatusGatewayTimeout, fault.Unsupported: http.StatusNotImplemented,
 }
 

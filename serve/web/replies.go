@@ -34,7 +34,11 @@ var replies = map[fault.Kind]reply{
 
 // fail answers with the reply for an error's kind. The cause stays inside.
 func fail(w http.ResponseWriter, err error) {
-	rep, ok := replies[fault.KindOf(err)]
+	kind := fault.KindOf(err)
+	if kind == fault.NoSpace || kind == fault.Timeout {
+		kind = fault.Unavailable // to a browser the same: it helps to come back
+	}
+	rep, ok := replies[kind]
 	if !ok {
 		rep = replies[fault.Internal]
 	}

@@ -255,6 +255,7 @@ func TestSigninRefused(t *testing.T) {
 		{"no JSON", `user=a`, nil, []string{"X-Mohar: 1"}, 400},
 		{"too long", `{"user":"` + strings.Repeat("a", maxSignin) + `"}`, nil, []string{"X-Mohar: 1"}, 400},
 		{"too many", `{}`, fault.New(fault.TooMany, "x", "x"), []string{"X-Mohar: 1"}, 429},
+		{"disk full", `{}`, fault.New(fault.NoSpace, "x", "x"), []string{"X-Mohar: 1"}, 503},
 		{"defect", `{}`, io.ErrUnexpectedEOF, []string{"X-Mohar: 1"}, 500},
 	} {
 		d, h := door(t)
