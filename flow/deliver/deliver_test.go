@@ -378,3 +378,30 @@ func TestWakeOfALaneWithoutWorker(t *testing.T) {
 		w.d.Wake(255)
 	})
 }
+
+// A report that cannot be made keeps its recipient in the queue, and no other.
+func TestReportThatCannotBeMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := kv.NewStore(memkv.New())
+		defer store.Close()
+		w := &world{T: t, db: &cutDB{}, store: store}
+		w.bodies = body.New(store, memblob.New(), body.Config{})
+		w.boxes = mailbox.New(mailbox.Config{KV: store, Bodies: w.bodies, Clock: clock.System{}, Quota: 1000})
+		w.q = queue.New(queue.Config{KV: store, Bodies: w.bodies, Clock: clock.System{}, Lanes: 1})
+		w.promise(nil, letter("big")+strings.Repeat("x", 2000), "a1")
+		time.Sleep(queue.Lifetime) // its time is up when the worker starts
+		w.promise(nil, letter("good"), "a1", "a2")
+		d := deliver.New(deliver.Config{Queue: w.q, Mailboxes: w.boxes, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
+			Bounce: func(context.Context, *kv.Tx, *queue.Item, []*queue.Recipient) (int, error) { return -1, errors.New("no way back") }})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); d.Run(ctx) }()
+		synctest.Wait()
+		if a, b := w.subjects("a1", mailbox.RoleInbox), w.subjects("a2", mailbox.RoleInbox); a != "good" || b != "good" || w.left() != 1 {
+			t.Errorf("%q %q, left %d", a, b, w.left())
+		}
+		stop()
+		<-done
+		w.sound()
+	})
+}
