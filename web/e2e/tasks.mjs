@@ -157,6 +157,58 @@ const TASKS = {
     assert.equal(archived(), before);
     return page;
   },
+  async 'a slow machine and line: what is typed after c is the recipient, after r the text'(
+    url,
+    browser,
+    mock,
+  ) {
+    const page = await open(browser, url);
+    const cdp = await page.context().newCDPSession(page);
+    await cdp.send('Emulation.setCPUThrottlingRate', { rate: 6 });
+    // The first window's code comes late, and so does the letter answered.
+    await page.route('**/assets/composer-*.js', async (r) => {
+      await new Promise((done) => setTimeout(done, 1200));
+      await r.continue();
+    });
+    await page.reload();
+    await page.waitForSelector('.row:not(.skeleton)');
+    const away = () => [...mock.emails.values()].filter((e) => e.mailboxIds.m3 || e.mailboxIds.m5).length;
+    const before = away();
+    await page.keyboard.press('c');
+    await page.keyboard.type('ravi.meena@rajya.example,e#!ju');
+    await page.waitForSelector('.composer .editor');
+    assert.equal(await page.locator('.composer .chip').count(), 1);
+    assert.equal(await page.locator('.recipients input:focus').inputValue(), 'e#!ju');
+    await page.locator('.composer-foot .icon-button').last().click();
+    await page.waitForFunction(() => !document.querySelector('.composer'));
+    await page.locator('#list').focus();
+    await page.keyboard.press('j');
+    await page.keyboard.press('r');
+    await page.keyboard.type('Seen, e#!s done.');
+    await page.waitForSelector('.editor:focus');
+    assert.match(await text(page, '.editor'), /^Seen, e#!s done\./);
+    assert.equal(away(), before);
+    return page;
+  },
+  async 'before a label the advice neither warns nor refuses'(url, browser) {
+    const page = await open(browser, url);
+    await page.keyboard.press('c');
+    await page.keyboard.type('suresh.chand1961@gmail.com,');
+    await page.waitForFunction(() => document.querySelector('.advice strong')?.textContent.includes('Gmail'));
+    assert.match(await text(page, '.advice'), /choose a label; until then the letter counts as official/);
+    assert.equal(await page.locator('.chip.blamed, .advice-refuse, .why').count(), 0);
+    const choose = async (n) => {
+      await page.locator('.label-menu > button').click();
+      await page.locator('.label-menu [role=menuitemradio]').nth(n).click();
+    };
+    await choose(1);
+    await page.waitForSelector('.why.advice-refuse');
+    assert.equal(await page.locator('.chip.blamed').count(), 1);
+    await choose(0);
+    assert.equal(await page.locator('.chip.blamed, .advice-refuse, .why').count(), 0);
+    await page.waitForSelector('.advice-allow');
+    return page;
+  },
   async 'attach a file'(url, browser, mock) {
     const page = await open(browser, url);
     await page.keyboard.press('c');

@@ -92,6 +92,7 @@ function Shell(): JSX.Element {
       <div class="panes">
         {(w === 'wide' || navOpen.value) && <Nav />}
         <main id="main" class="main" tabIndex={-1}>
+          <TypeAhead />
           {(w === 'wide' || !open) && <ListPane />}
           {(w === 'wide' || open) && <Reader />}
         </main>
@@ -102,7 +103,6 @@ function Shell(): JSX.Element {
           <Composer />
         </Suspense>
       )}
-      <TypeAhead />
       {showHelp.value && <Help />}
       {confirmDestroy.value && (
         <Dialog title={t('destroy.title')} role="alertdialog" onClose={() => (confirmDestroy.value = null)}>
