@@ -356,6 +356,10 @@ func (r *indexReader) part(p *Part, base int64, depth int) {
 		}
 	}
 	if bits&partDisposition != 0 {
+		if p.Disposition == "" { // never written: its parameters would be lost
+			r.fail()
+			return
+		}
 		p.DispParams = r.params()
 	}
 	if bits&partLanguage != 0 {

@@ -291,7 +291,7 @@ func FuzzDecodeIndex(f *testing.F) {
 		again, _ := x.AppendBinary(nil)
 		y, err := DecodeIndex(again)
 		if err != nil || dump(&Message{nil, *x}) != dump(&Message{nil, *y}) {
-			t.Fatalf("not stable: %v", err)
+			t.Fatalf("not stable: %v\n%s\n%s", err, dump(&Message{nil, *x}), dump(&Message{nil, *y}))
 		}
 	})
 }
