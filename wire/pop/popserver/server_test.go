@@ -191,11 +191,15 @@ func TestSilence(t *testing.T) {
 	}
 	_, addr = serve(t, Config{Login: d.login, AllowInsecureAuth: true, LoginTimeout: short})
 	r = dial(t, addr)
-	for i := 0; ; i++ { // busy, but never signed in
-		if _, err := io.WriteString(r.nc, "CAPA\r\n"); err != nil {
-			break
+	for { // busy, but never signed in
+		_, err := io.WriteString(r.nc, "CAPA\r\n")
+		if err == nil {
+			_, err = r.br.ReadString('\n')
 		}
-		if _, err := r.br.ReadString('\n'); err != nil {
+		if err != nil {
+			if isTimeout(err) {
+				t.Error("a client may stay without signing in")
+			}
 			break
 		}
 	}
