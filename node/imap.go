@@ -35,6 +35,7 @@ func (n *Node) imapDoors(tlsCfg *tls.Config) []door {
 			cfg.MaxPerRemote = cfg.MaxConns
 		}
 		srv := imapserver.New(cfg)
+		n.open.add(srv.Disconnect)
 		out = append(out, door{d.name, d.addr, srv.Serve, srv.Drain})
 	}
 	return out

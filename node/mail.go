@@ -45,7 +45,7 @@ func (n *Node) recipient(ctx context.Context, address string) (inbound.Target, e
 
 // verify gives the checks of mail authentication in the form that flow/inbound
 // asks for.
-func verify(v *mailauth.Verifier, hostname string) func(context.Context, string, *inbound.Arrival, []byte) (inbound.Checks, error) {
+func verify(v *mailauth.Verifier, classes *policy.Classifier, hostname string) func(context.Context, string, *inbound.Arrival, []byte) (inbound.Checks, error) {
 	return func(ctx context.Context, from string, a *inbound.Arrival, content []byte) (inbound.Checks, error) {
 		if a.Door == mohar.DoorLMTP {
 			return inbound.Checks{}, nil // our own relay has verified it
@@ -55,13 +55,25 @@ func verify(v *mailauth.Verifier, hostname string) func(context.Context, string,
 		if err != nil {
 			return inbound.Checks{}, err
 		}
-		c := inbound.Checks{Field: res.Field(hostname), Junk: res.DMARC.Do == dmarc.PolicyQuarantine,
+		c := inbound.Checks{Field: res.Field(hostname), Junk: res.DMARC.Do == dmarc.PolicyQuarantine, Standing: standing(&res, classes),
 			Detail: map[string]string{"spf": string(res.SPF.Status), "dmarc": string(res.DMARC.Status)}}
 		if res.Rejects() {
 			c.Reject = "The message is not authenticated as the policy of the sender's domain demands (DMARC)."
 		}
 		return c, nil
 	}
+}
+
+// standing says what the sender of a message from another host is to the state.
+// A government's name counts only where DMARC proves it.
+func standing(res *mailauth.Result, classes *policy.Classifier) string {
+	switch {
+	case res.DMARC.Status == dmarc.Fail || res.FromFields != 1 || len(res.FromDomains) != 1:
+		return "failed"
+	case res.DMARC.Status == dmarc.Pass && classes.Class(res.FromDomains[0], nil) == mohar.ClassGovernment:
+		return "government"
+	}
+	return "outside"
 }
 
 // rulebook gives the rules that hold for a domain of ours.
@@ -103,7 +115,9 @@ func (n *Node) answers(ctx context.Context, a mohar.AccountID, messageIDs []stri
 				return err
 			}
 			for _, e := range emails {
-				found = found || e != nil && sentBy(e.Index, want)
+				// A letter that the account put there itself, by APPEND or as a draft,
+				// is no letter that it got: its content lives in its own shard.
+				found = found || e != nil && e.Body.Home != mailbox.Shard(a) && sentBy(e.Index, want)
 			}
 		}
 		return nil

@@ -90,6 +90,7 @@ type Node struct {
 	closeOnce sync.Once
 	closed    error // of closing
 
+	open     sessions       // of mail programs, for ending those of one account
 	work     sync.WaitGroup // of the flows' workers
 	stopWork context.CancelFunc
 }
@@ -178,14 +179,14 @@ func (n *Node) flows() error {
 	n.targets = &submit.Targets{Directory: n.directory, Resolver: n.resolver, Classifier: classifier}
 	verifier := mailauth.New(mailauth.Config{Resolver: n.resolver})
 	n.inbound = inbound.New(inbound.Config{Hostname: n.cfg.Hostname, Queue: n.queue, Bodies: n.eng.bodies, Clock: n.clock, Log: n.log,
-		MaxSize: int64(n.cfg.Mail.MaxMessageMB) << 20, Recipient: n.recipient, Verify: verify(verifier, n.cfg.Hostname), Staged: n.staged})
+		MaxSize: int64(n.cfg.Mail.MaxMessageMB) << 20, Recipient: n.recipient, Verify: verify(verifier, classifier, n.cfg.Hostname), Staged: n.staged})
 	n.submit = submit.New(submit.Config{Hostname: n.cfg.Hostname, Queue: n.queue, Bodies: n.eng.bodies, Clock: n.clock, Log: n.log,
 		Target: n.targets.Find, Answers: n.answers, Network: policy.Internet, Rulebook: n.rulebook, Sign: n.signFor, Staged: n.staged})
 	n.deliver = deliver.New(deliver.Config{Queue: n.queue, Mailboxes: n.boxes, Clock: n.clock, Log: n.log,
 		Bounce: n.bounce, Woken: n.wakeAll})
 	n.relay = n.relayFlow()
 	n.change = change.New(change.Config{Directory: n.directory, Hasher: n.hasher, Queue: n.queue, Clock: n.clock, Staged: n.staged,
-		Keys: func(domain string) error { _, err := n.keys.get(domain, true); return err }})
+		Ended: n.endSessions, Keys: func(domain string) error { _, err := n.keys.get(domain, true); return err }})
 	return nil
 }
 

@@ -35,6 +35,7 @@ func (n *Node) popDoors(tlsCfg *tls.Config) []door {
 			cfg.MaxPerRemote = popserver.DefaultMaxConns
 		}
 		srv := popserver.New(cfg)
+		n.open.add(srv.Disconnect)
 		out = append(out, door{d.name, d.addr, srv.Serve, srv.Drain})
 	}
 	return out

@@ -133,7 +133,11 @@ func (s submitter) sender(ctx context.Context, id mohar.AccountID, lang string) 
 	if err != nil {
 		return submit.Sender{}, err
 	}
-	return submit.Sender{Account: a.ID, Addresses: a.Addresses, Category: a.Category, Clearance: a.Clearance, Lang: lang}, nil
+	addresses, err := s.n.directory.SendAs(ctx, a)
+	if err != nil {
+		return submit.Sender{}, err
+	}
+	return submit.Sender{Account: a.ID, Addresses: addresses, Category: a.Category, Clearance: a.Clearance, Lang: lang}, nil
 }
 
 func (s submitter) Submit(ctx context.Context, in jmap.Submission) (string, error) {

@@ -35,6 +35,9 @@ type Config struct {
 	Clock     clock.Clock
 	// Staged tells that audit records wait in a shard.
 	Staged func(kv.Shard)
+	// Ended ends what an account that may no longer sign in still has open; nil for
+	// nothing.
+	Ended func(context.Context, mohar.AccountID) error
 	// Keys makes the signing keys of a domain, before it goes live.
 	Keys func(domain string) error
 }
@@ -169,9 +172,13 @@ func (c *Change) SetDisabled(ctx context.Context, by By, address string, disable
 	}
 	// After the change, or a sign-in in between would be remembered again.
 	defer c.cfg.Hasher.Forget(string(a.ID))
-	return c.directory(ctx, by, kind, a.Address(), nil, func(tx *kv.Tx) error {
+	err = c.directory(ctx, by, kind, a.Address(), nil, func(tx *kv.Tx) error {
 		return c.cfg.Directory.SetDisabled(tx, a.ID, disabled)
 	})
+	if err == nil && disabled && c.cfg.Ended != nil {
+		return c.cfg.Ended(ctx, a.ID)
+	}
+	return err
 }
 
 // SetPassword gives an account a new password.

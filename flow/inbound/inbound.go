@@ -58,6 +58,9 @@ type Checks struct {
 	Field  []byte // Authentication-Results with its line end
 	Reject string // why the sender's own policy wants the message refused, or ""
 	Junk   bool   // the sender's own policy wants it kept apart
+	// Standing is what the sender is to the state: "outside", "government", or
+	// "failed" for one who is not who the message says.
+	Standing string
 	Detail map[string]string
 }
 
@@ -124,7 +127,11 @@ func (in *Inbound) Accept(ctx context.Context, a *Arrival, env *mohar.Envelope, 
 func (in *Inbound) promise(ctx context.Context, a *Arrival, env *mohar.Envelope, targets []Target, content []byte, c *Checks) (queue.ItemID, error) {
 	id := in.cfg.Queue.NewID()
 	now := in.cfg.Clock.Now()
-	full := mime.Prepend(content, in.trace(a, env, id, now), c.Field)
+	standing := []byte(nil)
+	if c.Standing != "" {
+		standing = []byte(standingField + ": " + c.Standing + "\r\n")
+	}
+	full := mime.Prepend(content, in.trace(a, env, id, now), c.Field, standing)
 	st, err := in.stage(ctx, full)
 	if err != nil {
 		return id, err

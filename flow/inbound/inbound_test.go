@@ -228,7 +228,7 @@ func TestForgedResultsAreCutOut(t *testing.T) {
 	t.Parallel()
 	forged := "Authentication-Results: mx.rajya.example; dmarc=pass\r\n" +
 		"authentication-results :\r\n\t(a (b\\) c) ) \"MX.Rajya.example\"\r\n 1; spf=pass\r\n" +
-		"Authentication-Results: mx.rajya.example.;dkim=pass\r\n"
+		"Authentication-Results: mx.rajya.example.;dkim=pass\r\nMOHAR-STANDING:\r\n own\r\n"
 	kept := "Authentication-Results: mx.city.example; spf=pass\r\nX-A: (mx.rajya.example\r\nAuthentication-Results: (((\r\n"
 	content := "Authentication-Results: mx.rajya.example; a=b\r\n" + kept + forged + letter + "Authentication-Results: mx.rajya.example; in the body\r\n"
 	w := newWorld(t)

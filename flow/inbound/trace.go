@@ -63,14 +63,18 @@ func hops(content []byte) int {
 	return n
 }
 
-// withoutForged cuts out the Authentication-Results fields that claim to be ours:
-// whoever reads the mail would take a stranger's word for our verdict, RFC 8601
-// section 5. Every other octet stays; without such a field it is content itself.
+// standingField tells our readers what a sender is to the state. Only we write it.
+const standingField = "Mohar-Standing"
+
+// withoutForged cuts out what only we may say of a message: our own
+// Authentication-Results (RFC 8601 section 5) and the sender's standing. Whoever
+// reads the mail would take a stranger's word for ours. Every other octet stays;
+// without such a field it is content itself.
 func withoutForged(content []byte, hostname string) []byte {
 	var out []byte
 	kept := 0
 	for f := range mime.Header(content).Fields() {
-		if f.Is("Authentication-Results") && strings.EqualFold(strings.TrimSuffix(authservID(f.Text()), "."), hostname) {
+		if f.Is(standingField) || f.Is("Authentication-Results") && strings.EqualFold(strings.TrimSuffix(authservID(f.Text()), "."), hostname) {
 			out = append(out, content[kept:f.Off]...)
 			kept = f.Off + len(f.Raw)
 		}

@@ -75,7 +75,7 @@ func (r *Relay) prepare(ctx context.Context, it *queue.Item, ends []ending) (*re
 		return nil, nil
 	}
 	to, err := r.cfg.Home.Recipient(ctx, it.From)
-	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) {
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Invalid) || fault.Is(err, fault.Denied) {
 		r.cfg.Log.Warn("relay: no way back to the sender", "item", it.ID.String(), "from", it.From)
 		return nil, nil
 	}

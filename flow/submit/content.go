@@ -42,15 +42,16 @@ func (s *Submit) finish(ctx context.Context, l *letter, id queue.ItemID, now tim
 	return full, nil
 }
 
-// returnPath gives the Return-Path field where our mailboxes are the only ones
-// that get the message: elsewhere the last host writes it, RFC 5321 section 4.4.
+// returnPath gives the Return-Path field, and the sender's standing, where our
+// mailboxes are the only ones that get the message: elsewhere the last host writes
+// it, RFC 5321 section 4.4.
 func (l *letter) returnPath() []byte {
 	for _, t := range l.targets {
 		if t.Account == "" {
 			return nil
 		}
 	}
-	return []byte("Return-Path: <" + l.Envelope.From + ">\r\n")
+	return []byte("Return-Path: <" + l.Envelope.From + ">\r\nMohar-Standing: own\r\n")
 }
 
 // asSent gives the content without the fields that must not leave: blind copies
@@ -66,7 +67,7 @@ func asSent(l *letter) []byte {
 			if !l.StripBcc {
 				continue
 			}
-		case "return-path", "authentication-results":
+		case "return-path", "authentication-results", "mohar-standing":
 		default:
 			continue
 		}

@@ -24,7 +24,7 @@ func TestSentContent(t *testing.T) {
 	if out, err = w.send(content, "sita@rajya.example"); err != nil {
 		t.Fatal(err)
 	}
-	if _, got = w.get(out.ID); !strings.HasPrefix(got, "Return-Path: <ravi@rajya.example>\r\nDKIM-Signature:") {
+	if _, got = w.get(out.ID); !strings.HasPrefix(got, "Return-Path: <ravi@rajya.example>\r\nMohar-Standing: own\r\nDKIM-Signature:") {
 		t.Errorf("got %q", got)
 	}
 	if out, err = w.send(content, "sita@rajya.example", "c@gmail.com"); err != nil {

@@ -91,7 +91,7 @@ type Account struct {
 func show(a *directory.Account) Account {
 	out := Account{ID: a.ID, Address: a.Address(), Addresses: a.Addresses, Name: a.Name, Post: a.Post, Category: a.Category.String(), Disabled: a.Disabled}
 	if !a.Until.IsZero() {
-		out.Until = a.Until.Format(time.DateOnly)
+		out.Until = a.Until.Add(-time.Second).Format(time.DateOnly) // the last day, not the moment after it
 	}
 	return out
 }
@@ -149,6 +149,7 @@ func (d *door) addAccount(w http.ResponseWriter, r *http.Request) {
 			fail(w, fault.Wrap(err, fault.Invalid, "admin.addAccount", "The end date must be written as 2027-03-31."))
 			return
 		}
+		a.Until = a.Until.AddDate(0, 0, 1) // the last day counts to its end
 	}
 	if in.Sponsor != "" {
 		s, _, err := d.cfg.Directory.ByAddress(r.Context(), in.Sponsor)
