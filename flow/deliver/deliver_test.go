@@ -392,7 +392,9 @@ func TestReportThatCannotBeMade(t *testing.T) {
 		time.Sleep(queue.Lifetime) // its time is up when the worker starts
 		w.promise(nil, letter("good"), "a1", "a2")
 		d := deliver.New(deliver.Config{Queue: w.q, Mailboxes: w.boxes, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler),
-			Bounce: func(context.Context, *kv.Tx, *queue.Item, []*queue.Recipient) (int, error) { return -1, errors.New("no way back") }})
+			Bounce: func(context.Context, *kv.Tx, *queue.Item, []*queue.Recipient) (int, error) {
+				return -1, errors.New("no way back")
+			}})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); d.Run(ctx) }()

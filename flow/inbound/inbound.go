@@ -61,7 +61,7 @@ type Checks struct {
 	// Standing is what the sender is to the state: "outside", "government", or
 	// "failed" for one who is not who the message says.
 	Standing string
-	Detail map[string]string
+	Detail   map[string]string
 }
 
 // Config is what an Inbound needs.
