@@ -20,6 +20,8 @@ type accountCmd struct {
 	Show    accountShow    `cmd:"" help:"Show one account."`
 	Disable accountDisable `cmd:"" help:"Close an account to sign-in and mail."`
 	Enable  accountEnable  `cmd:"" help:"Open it again."`
+
+	Password accountPassword `cmd:"" help:"Give an account a new password, read from standard input."`
 }
 
 type accountAdd struct {
@@ -107,6 +109,25 @@ func (c *accountShow) Run(r *runner) error {
 				a.Name.En, a.Name.Hi, a.Post.En, a.Post.Hi, a.Category, a.Until, state(a.Disabled), a.ID)
 		}
 	})
+}
+
+type accountPassword struct {
+	dataFlag
+	Address string `arg:"" help:"An address of the account."`
+	Reason  string `help:"Why, for the audit log."`
+}
+
+func (c *accountPassword) Run(r *runner) error {
+	password, err := readPassword(r)
+	if err != nil {
+		return err
+	}
+	var out map[string]bool
+	in := map[string]string{"address": c.Address, "password": password, "reason": c.Reason}
+	if err := c.ask(r, "POST", "/accounts/password", in, &out); err != nil {
+		return err
+	}
+	return c.print(r, out, func(w io.Writer) { fmt.Fprintf(w, "%s has a new password\n", c.Address) })
 }
 
 type accountDisable struct {
