@@ -10,6 +10,9 @@ import type { Address, Label } from './types';
 const PREFIX = 'mohar.draft.';
 const NEVER_LOCAL: readonly (Label | null)[] = ['confidential', 'secret', 'top-secret'];
 
+/** Whether a letter with this label may have a copy on this machine. */
+export const keptLocally = (l: Label | null): boolean => !NEVER_LOCAL.includes(l);
+
 export interface LocalDraft {
   owner: string;
   at: number;
@@ -50,7 +53,7 @@ const keyOf = (d: { key: number }) => `${PREFIX}${load}.${d.key}`;
 
 export function saveLocal(d: Source): void {
   if (!owner) return;
-  if (NEVER_LOCAL.includes(d.label.peek())) {
+  if (!keptLocally(d.label.peek())) {
     clearLocal(d);
     return;
   }

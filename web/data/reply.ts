@@ -38,7 +38,7 @@ export function reply(e: Email, mine: string, all: boolean, intro: string): Seed
     to: unique(to, sentByMe ? [] : [self]).length ? unique(to) : back,
     cc,
     subject: replySubject(e.subject),
-    html: `<div><br></div><div>${escapeHtml(intro)}</div><blockquote>${bodyHtml(e)}</blockquote>`,
+    html: `<div><br></div><div><br></div><div>${escapeHtml(intro)}</div><blockquote>${bodyHtml(e)}</blockquote>`,
     label: e.label,
     floor: e.label,
     inReplyTo: e.messageId ?? null,
@@ -52,7 +52,7 @@ const isFile = (p: BodyPart): p is BodyPart & { blobId: string } => p.blobId !==
 export function forward(e: Email, intro: string): Seed {
   return {
     subject: forwardSubject(e.subject),
-    html: `<div><br></div><div>${escapeHtml(intro)}</div><blockquote>${bodyHtml(e)}</blockquote>`,
+    html: `<div><br></div><div><br></div><div>${escapeHtml(intro)}</div><blockquote>${bodyHtml(e)}</blockquote>`,
     label: e.label,
     floor: e.label,
     forwards: e.id,

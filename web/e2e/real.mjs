@@ -111,7 +111,9 @@ const KEYBOARD = {
   },
   async 'search, open a hit, clear'(page) {
     await search(page, 'has:attachment');
-    await page.waitForFunction(() => document.querySelector('.list-head h1')?.textContent === 'Found');
+    await page.waitForFunction(
+      () => document.querySelector('.list-head h1')?.textContent === 'Search results',
+    );
     await page.waitForSelector('.row:not(.skeleton) .row-mark');
     await page.locator('#list').focus();
     await press(page, 'j');
@@ -187,7 +189,7 @@ const THUMB = {
     await subjectIs(page, 1, first);
   },
   async 'the folders open from the bottom bar'(page) {
-    await page.locator('.bottombar button').first().tap();
+    await page.locator('.bottombar button').last().tap();
     await page.waitForSelector('.nav');
     await page.locator('.nav a, .nav button').filter({ hasText: 'Sent' }).first().tap();
     await page.waitForFunction(() => document.querySelector('.list-head h1')?.textContent === 'Sent');

@@ -85,7 +85,7 @@ const TASKS = {
     await page.keyboard.type('Noted, thank you.');
     await page.waitForSelector('.advice-hold');
     await page.keyboard.press('Control+Enter');
-    assert.equal(await toast(page), 'Handed to a second person for approval');
+    assert.equal(await toast(page), 'Handed to another officer for approval');
     const sent = [...mock.emails.values()].find((e) => e.preview?.startsWith('Noted, thank you.'));
     assert.ok(
       sent.mailboxIds.m2 && !sent.keywords.$draft && sent.label === 'confidential' && sent.inReplyTo,

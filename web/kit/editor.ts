@@ -27,11 +27,13 @@ export function createEditor(root: HTMLElement, html: string, changed: () => voi
     didError: () => {},
   });
   s.setHTML(html);
-  let ready = false;
-  s.addEventListener('input', () => ready && changed());
-  // setHTML reports itself as input a moment later; that is no edit.
-  const timer = setTimeout(() => {
-    ready = true;
+  // setHTML reports itself as input a moment later; that is no edit. Told by
+  // the text and not by a delay: keys can be faster than any timer.
+  const start = s.getHTML();
+  let edited = false;
+  s.addEventListener('input', () => {
+    edited ||= s.getHTML() !== start;
+    if (edited) changed();
   });
   return {
     html: () => s.getHTML(),
@@ -55,9 +57,6 @@ export function createEditor(root: HTMLElement, html: string, changed: () => voi
       s.focus();
     },
     selection: () => s.getSelectedText(),
-    destroy: () => {
-      clearTimeout(timer);
-      s.destroy();
-    },
+    destroy: () => s.destroy(),
   };
 }

@@ -33,8 +33,9 @@ export function fullDate(iso: string, l: Lang = lang.value): string {
 
 /** "12 kB", "3.4 MB". */
 export function fileSize(bytes: number, l: Lang = lang.value): string {
-  const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const;
-  let v = bytes;
+  const units = ['kilobyte', 'megabyte', 'gigabyte'] as const;
+  // Nobody weighs a file in bytes; the smallest is 1 kB.
+  let v = Math.max(1, bytes / 1000);
   let i = 0;
   while (v >= 1000 && i < units.length - 1) {
     v /= 1000;
@@ -44,6 +45,6 @@ export function fileSize(bytes: number, l: Lang = lang.value): string {
     style: 'unit',
     unit: units[i],
     unitDisplay: 'short',
-    maximumFractionDigits: v < 10 && i > 1 ? 1 : 0,
+    maximumFractionDigits: v < 10 && i > 0 ? 1 : 0,
   }).format(v);
 }

@@ -62,8 +62,8 @@ it('leaves no words in the markup', () => {
 it('picks plurals by the language', () => {
   expect(translate('en', 'selection.count', { n: 0 })).toBe('0 selected');
   expect(translate('hi', 'selection.count', { n: 0 })).toBe('0 चुना');
-  expect(translate('hi', 'selection.count', { n: 2 })).toBe('2 चुने');
-  expect(translate('hi', 'count.threads', { n: 123456 })).toBe('1,23,456 वार्ताएँ');
+  expect(translate('hi', 'selection.count', { n: 2 })).toBe('2 चुने गए');
+  expect(translate('hi', 'count.threads', { n: 123456 })).toBe('1,23,456 वार्तालाप');
 });
 
 it.each([
@@ -89,6 +89,7 @@ describe('dates', () => {
     expect(shortDate(d.toISOString(), now, l)).toMatch(want);
   });
   it('says sizes', () => {
+    expect(fileSize(616, 'en')).toMatch(/^1\s?kB$/);
     expect(fileSize(3_400_000, 'en')).toMatch(/3\.4\s?MB/);
   });
 });

@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { Draft } from '../data/compose';
+import { keptLocally } from '../data/draftstore';
 import type { Editor } from '../kit/editor';
 import { type Key, t } from '../kit/i18n';
 import { Icon } from '../kit/icons';
@@ -31,8 +32,15 @@ function Fields({ draft, why }: { draft: Draft; why: Sending['problem'] }): JSX.
         first={!focusBody.has(draft)}
         end={
           !copies && (
-            <button type="button" class="link-button" onClick={() => setCopies(true)}>
-              {t('field.copies')}
+            <button
+              type="button"
+              class="link-button copies"
+              aria-label={t('field.copies')}
+              title={t('field.copies')}
+              onClick={() => setCopies(true)}
+            >
+              <span>{t('field.copies')}</span>
+              <Icon name="down" />
             </button>
           )
         }
@@ -59,7 +67,9 @@ function Fields({ draft, why }: { draft: Draft; why: Sending['problem'] }): JSX.
 }
 
 function Head({ draft, onClose }: { draft: Draft; onClose: () => void }): JSX.Element {
-  const state = draft.saved.value;
+  const at = draft.saved.value;
+  // A secret is not kept on the machine, and the page must not say it is.
+  const state = at === 'local' && !keptLocally(draft.label.value) ? 'nowhere' : at;
   return (
     <header class="composer-head">
       <h2>{draft.subject.value || t('compose.new')}</h2>

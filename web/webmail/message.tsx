@@ -9,6 +9,7 @@ import type { Address, BodyPart, Email, Label } from '../data/types';
 import { fileSize, fullDate, shortDate } from '../kit/format';
 import { type Key, t } from '../kit/i18n';
 import { Icon, type IconName } from '../kit/icons';
+import { width } from '../kit/prefs';
 import { LabelChip, Menu } from '../kit/ui';
 import { answer, continueDraft } from './composers';
 import { HtmlBody } from './frame';
@@ -147,7 +148,8 @@ function Files({ list }: { list: BodyPart[] }): JSX.Element | null {
   );
 }
 
-function Details({ email }: { email: Email }): JSX.Element {
+/** Folded away on the screen; on paper always there, where "to me" says nothing. */
+function Details({ email, open }: { email: Email; open: boolean }): JSX.Element {
   const rows: [Key, Address[] | null | undefined][] = [
     ['field.from', email.from],
     ['field.to', email.to],
@@ -156,7 +158,7 @@ function Details({ email }: { email: Email }): JSX.Element {
     ['field.replyTo', email.replyTo],
   ];
   return (
-    <dl class="details">
+    <dl class={`details ${open ? '' : 'folded-away'}`}>
       {rows.map(([k, list]) =>
         list?.length ? (
           <div key={k}>
@@ -239,7 +241,7 @@ export function Message({
         </div>
         <div class="message-end">
           <time dateTime={date} title={fullDate(date)}>
-            {fullDate(date)}
+            {width.value === 'narrow' ? shortDate(date) : fullDate(date)}
           </time>
           <Menu
             label={t('more')}
@@ -257,7 +259,7 @@ export function Message({
           </Menu>
         </div>
       </header>
-      {details && <Details email={email} />}
+      <Details email={email} open={details} />
       {standing === 'failed' && (
         <p class="warning">
           <Icon name="warn" /> {t('standing.failed.long')}

@@ -70,7 +70,7 @@ function Item({ m, level }: { m: Mailbox; level: number }): JSX.Element {
     <li>
       <a
         href={`#/m/${encodeURIComponent(m.id)}`}
-        class={`nav-item level-${Math.min(level, 3)} ${here ? 'here' : ''} ${n ? 'has' : ''}`}
+        class={`nav-item level-${Math.min(level, 3)} ${here ? 'here' : ''} ${n && m.role !== 'drafts' ? 'has' : ''}`}
         aria-current={here ? 'page' : undefined}
         onClick={(e) => {
           if (e.ctrlKey || e.metaKey) return;
