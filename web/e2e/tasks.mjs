@@ -187,6 +187,8 @@ const TASKS = {
     await page.keyboard.type('Seen, e#!s done.');
     await page.waitForSelector('.editor:focus');
     assert.match(await text(page, '.editor'), /^Seen, e#!s done\./);
+    await page.waitForFunction(() => document.querySelector('.saved')?.textContent === 'Saved');
+    assert.ok([...mock.emails.values()].some((e) => e.preview?.startsWith('Seen, e#!s done.')));
     assert.equal(away(), before);
     return page;
   },

@@ -61,7 +61,7 @@ it('leaves no words in the markup', () => {
 
 it('picks plurals by the language', () => {
   expect(translate('en', 'selection.count', { n: 0 })).toBe('0 selected');
-  expect(translate('hi', 'selection.count', { n: 0 })).toBe('0 चुना');
+  expect(translate('hi', 'selection.count', { n: 0 })).toBe('0 चुना गया');
   expect(translate('hi', 'selection.count', { n: 2 })).toBe('2 चुने गए');
   expect(translate('hi', 'count.threads', { n: 123456 })).toBe('1,23,456 वार्तालाप');
 });

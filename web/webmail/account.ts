@@ -16,6 +16,14 @@ export const phase = signal<Phase>('starting');
 
 /** Asks who is signed in and, if anyone is, loads the account. */
 export async function enter(): Promise<void> {
+  jmap.lang = () => lang.peek();
+  jmap.onSignedOut = () => {
+    live.stop();
+    phase.value = 'signed-out';
+  };
+  // Both at once: on a slow line every round trip is seen.
+  const session = jmap.start();
+  session.catch(() => {});
   try {
     const who = await whoAmI();
     if (!who) {
@@ -23,13 +31,8 @@ export async function enter(): Promise<void> {
       return;
     }
     me.value = who;
-    jmap.lang = () => lang.peek();
-    jmap.onSignedOut = () => {
-      live.stop();
-      phase.value = 'signed-out';
-    };
     setDraftOwner(who.address);
-    await jmap.start();
+    await session;
     await Promise.all([loadMailboxes(), loadIdentities()]);
     phase.value = 'ready';
     // The writing window's code comes while the reader reads.

@@ -61,7 +61,7 @@ function Heading(): JSX.Element {
     <div class="list-head">
       <h1>{q !== null ? t('search.results') : m ? mailboxName(m) : ''}</h1>
       <span class="list-total">
-        {total !== null && t(q !== null ? 'count.hits' : 'count.threads', { n: total })}
+        {!!total && t(q !== null ? 'count.hits' : 'count.threads', { n: total })}
       </span>
     </div>
   );

@@ -7,6 +7,7 @@ import './style/list.css';
 import './style/letter.css';
 import './style/compose.css';
 import './style/fields.css';
+import './style/print.css';
 import { guardPage } from '../data/sanitise';
 import { App } from './app';
 

@@ -175,38 +175,81 @@ function Details({ email, open }: { email: Email; open: boolean }): JSX.Element 
   );
 }
 
+/** A message of which only the first words show. */
+function Folded({ email, name, onOpen }: { email: Email; name: string; onOpen: () => void }): JSX.Element {
+  const date = email.sentAt ?? email.receivedAt;
+  const mine = email.from?.[0]?.email.toLowerCase() === me.value?.address.toLowerCase();
+  return (
+    <button type="button" class="message folded" aria-expanded="false" onClick={onOpen}>
+      <span class="folded-from">{mine ? t('row.me') : name}</span>
+      <span class="folded-text">{email.preview}</span>
+      <time dateTime={date}>{shortDate(date)}</time>
+    </button>
+  );
+}
+
+/** The date, and what can be done with this one message. */
+function HeadEnd({ email, onFold }: { email: Email; onFold: (() => void) | null }): JSX.Element {
+  const date = email.sentAt ?? email.receivedAt;
+  return (
+    <div class="message-end">
+      <time dateTime={date} title={fullDate(date)}>
+        {width.value === 'narrow' ? shortDate(date) : fullDate(date)}
+      </time>
+      <Menu
+        label={t('more')}
+        align="end"
+        items={[
+          { label: t('reply'), icon: 'reply', onChoose: () => void answer('reply', email) },
+          { label: t('replyAll'), icon: 'replyAll', onChoose: () => void answer('replyAll', email) },
+          { label: t('forward'), icon: 'forward', onChoose: () => void answer('forward', email) },
+          { label: t('mark.unread'), icon: 'unread', onChoose: () => setRead(false, [email.id]) },
+          { label: t('print'), onChoose: () => window.print() },
+          ...(onFold ? [{ label: t('fold'), onChoose: onFold }] : []),
+        ]}
+      >
+        <Icon name="more" />
+      </Menu>
+    </div>
+  );
+}
+
+/** The sender's address, and to whom the message went; unfolds the particulars. */
+function ToLine(p: {
+  email: Email;
+  address: string | null;
+  open: boolean;
+  onToggle: () => void;
+}): JSX.Element {
+  const all = [...(p.email.to ?? []), ...(p.email.cc ?? [])];
+  return (
+    <div class="who-to">
+      {p.address && <span class="who-address">{p.address}</span>}
+      <button type="button" class="to-line" aria-expanded={p.open} onClick={p.onToggle}>
+        {t('field.toShort')} <Names list={all.slice(0, 4)} />
+        {all.length > 4 && ' …'}
+        <Icon name="down" />
+      </button>
+    </div>
+  );
+}
+
 /** `head` is the label that heads the conversation; a message shows its own
  * only where it differs. */
-export function Message({
-  email,
-  startOpen,
-  only,
-  head,
-}: {
+export function Message(p: {
   email: Email;
   startOpen: boolean;
   only: boolean;
   head: Label | null;
 }): JSX.Element {
-  const [open, setOpen] = useState(startOpen);
+  const { email } = p;
+  const [open, setOpen] = useState(p.startOpen);
   const [details, setDetails] = useState(false);
-  const mine = me.value?.address ?? '';
   const from = email.from?.[0];
-  const standing = emailStanding(email, mine);
+  const standing = emailStanding(email, me.value?.address ?? '');
   const name = from ? shownName(from) : t('unknown.sender');
   const draft = !!email.keywords.$draft;
-  const date = email.sentAt ?? email.receivedAt;
-  if (!open && !only) {
-    return (
-      <button type="button" class="message folded" aria-expanded="false" onClick={() => setOpen(true)}>
-        <span class="folded-from">
-          {email.from?.[0]?.email.toLowerCase() === mine.toLowerCase() ? t('row.me') : name}
-        </span>
-        <span class="folded-text">{email.preview}</span>
-        <time dateTime={date}>{shortDate(date)}</time>
-      </button>
-    );
-  }
+  if (!open && !p.only) return <Folded email={email} name={name} onOpen={() => setOpen(true)} />;
   return (
     <section class={`message ${draft ? 'draft' : ''}`} aria-label={t('message.by', { name })}>
       <header class="message-head">
@@ -221,43 +264,16 @@ export function Message({
             ) : (
               <StandingBadge standing={standing} />
             )}
-            {email.label && email.label !== head && <LabelChip label={email.label} small />}
+            {email.label && email.label !== p.head && <LabelChip label={email.label} small />}
           </div>
-          <div class="who-to">
-            {standing !== 'self' && from && from.email !== name && (
-              <span class="who-address">{from.email}</span>
-            )}
-            <button
-              type="button"
-              class="to-line"
-              aria-expanded={details}
-              onClick={() => setDetails(!details)}
-            >
-              {t('field.toShort')} <Names list={[...(email.to ?? []), ...(email.cc ?? [])].slice(0, 4)} />
-              {(email.to?.length ?? 0) + (email.cc?.length ?? 0) > 4 && ' …'}
-              <Icon name="down" />
-            </button>
-          </div>
+          <ToLine
+            email={email}
+            address={standing !== 'self' && from && from.email !== name ? from.email : null}
+            open={details}
+            onToggle={() => setDetails(!details)}
+          />
         </div>
-        <div class="message-end">
-          <time dateTime={date} title={fullDate(date)}>
-            {width.value === 'narrow' ? shortDate(date) : fullDate(date)}
-          </time>
-          <Menu
-            label={t('more')}
-            align="end"
-            items={[
-              { label: t('reply'), icon: 'reply', onChoose: () => void answer('reply', email) },
-              { label: t('replyAll'), icon: 'replyAll', onChoose: () => void answer('replyAll', email) },
-              { label: t('forward'), icon: 'forward', onChoose: () => void answer('forward', email) },
-              { label: t('mark.unread'), icon: 'unread', onChoose: () => setRead(false, [email.id]) },
-              { label: t('print'), onChoose: () => window.print() },
-              ...(only ? [] : [{ label: t('fold'), onChoose: () => setOpen(false) }]),
-            ]}
-          >
-            <Icon name="more" />
-          </Menu>
-        </div>
+        <HeadEnd email={email} onFold={p.only ? null : () => setOpen(false)} />
       </header>
       <Details email={email} open={details} />
       {standing === 'failed' && (
@@ -265,13 +281,13 @@ export function Message({
           <Icon name="warn" /> {t('standing.failed.long')}
         </p>
       )}
-      {draft ? (
+      {draft && (
         <p class="body">
           <button type="button" class="button primary" onClick={() => continueDraft(email)}>
             {t('draft.continue')}
           </button>
         </p>
-      ) : null}
+      )}
       <Body email={email} />
       <Files list={email.attachments ?? []} />
     </section>

@@ -80,46 +80,106 @@ function useSwipe(id: string | undefined) {
   };
 }
 
-export function Row({
-  id,
-  index,
-  top,
-  height,
-}: {
-  id: string | undefined;
-  index: number;
-  top: number;
-  height: number;
+/** What a click or tap on a row means. */
+function choose(ev: MouseEvent, e: Email, alone: boolean): void {
+  const { id } = e;
+  if (ev.shiftKey && s.cursor.peek()) s.toggleSelect(s.cursor.peek()!, id);
+  else if (ev.ctrlKey || ev.metaKey) s.toggleSelect(id);
+  else if (e.keywords.$draft && alone) {
+    s.cursor.value = id;
+    void loadEmails([id]).then(() => continueDraft(emailSignal(id).peek()!));
+  } else s.open(id);
+}
+
+/** Who, how many, from outside, when. */
+function WhoLine(p: {
+  email: Email;
+  who: string;
+  count: number;
+  unread: boolean;
+  outgoing: boolean;
 }): JSX.Element {
+  const { email: e } = p;
+  const standing = p.outgoing ? 'self' : emailStanding(e, me.value?.address ?? '');
+  const failed = standing === 'failed';
+  return (
+    <div class="row-line">
+      <span class="row-from">
+        {p.unread && <span class="sr-only">{t('row.unread')} </span>}
+        {p.who}
+      </span>
+      {p.count > 1 && (
+        <span class="row-count" title={t('row.messages', { n: p.count })}>
+          {p.count}
+        </span>
+      )}
+      {(failed || standing === 'outside') && (
+        <span
+          class={`row-outside ${standing}`}
+          title={t(failed ? 'standing.failed.long' : 'standing.outside.long')}
+        >
+          <Icon name={failed ? 'warn' : 'outside'} />
+          <span>{t(failed ? 'standing.failed' : 'standing.outside')}</span>
+        </span>
+      )}
+      <time class="row-time" dateTime={e.receivedAt} title={fullDate(e.receivedAt)}>
+        {shortDate(e.receivedAt)}
+      </time>
+    </div>
+  );
+}
+
+/** Subject, marks, and the first words if there is room for them. */
+function WhatLines({ email: e }: { email: Email }): JSX.Element {
+  const compact = density.value === 'compact' && width.value !== 'narrow';
+  return (
+    <>
+      <div class="row-line">
+        <span class="row-subject">{e.subject || t('no.subject')}</span>
+        {e.hasAttachment && (
+          <span class="row-mark" title={t('row.attachment')}>
+            <Icon name="attach" />
+            <span class="sr-only">{t('row.attachment')}</span>
+          </span>
+        )}
+        {e.keywords.$flagged && (
+          <span class="row-mark flagged" title={t('row.flagged')}>
+            <Icon name="flag" filled />
+            <span class="sr-only">{t('row.flagged')}</span>
+          </span>
+        )}
+        {compact && e.label && <LabelChip label={e.label} small />}
+      </div>
+      {!compact && (
+        <div class="row-line">
+          <span class="row-preview">{e.preview}</span>
+          {e.label && <LabelChip label={e.label} small />}
+        </div>
+      )}
+    </>
+  );
+}
+
+export function Row(p: { id: string | undefined; index: number; top: number; height: number }): JSX.Element {
+  const { id, index } = p;
   const swipe = useSwipe(id);
   const e = id ? emailSignal(id).value : undefined;
   useEffect(() => {
     people.meet(e?.from);
     people.meet(e?.to);
   }, [e?.id]);
-  if (!id || !e) return <Skeleton index={index} top={top} height={height} />;
+  if (!id || !e) return <Skeleton index={index} top={p.top} height={p.height} />;
 
-  const mine = me.value?.address ?? '';
   const role = s.mailbox.value?.role;
-  const whole = place.value.query === null ? (threadSignal(e.threadId).value ?? [id]) : [id];
+  const searching = place.value.query !== null;
+  const whole = searching ? [id] : (threadSignal(e.threadId).value ?? [id]);
   const thread =
     role === 'drafts' ? whole : whole.filter((x) => x === id || !emailSignal(x).value?.keywords.$draft);
   const outgoing = role === 'sent' || role === 'drafts';
-  const unread = place.value.query === null ? isUnread(id) : !e.keywords.$seen;
-  const who = names(e, thread, outgoing, mine);
+  const unread = searching ? !e.keywords.$seen : isUnread(id);
+  const who = names(e, thread, outgoing, me.value?.address ?? '');
   const isOpen = place.value.open === id;
   const picked = s.selected.value.has(id);
-  const standing = outgoing ? 'self' : emailStanding(e, mine);
-  const compact = density.value === 'compact' && width.value !== 'narrow';
-  const outside = standing === 'outside' || standing === 'failed';
-  const choose = (ev: MouseEvent) => {
-    if (ev.shiftKey && s.cursor.peek()) s.toggleSelect(s.cursor.peek()!, id);
-    else if (ev.ctrlKey || ev.metaKey) s.toggleSelect(id);
-    else if (e.keywords.$draft && thread.length === 1) {
-      s.cursor.value = id;
-      void loadEmails([id]).then(() => continueDraft(emailSignal(id).peek()!));
-    } else s.open(id);
-  };
   return (
     <div
       id={`row-${index}`}
@@ -127,8 +187,8 @@ export function Row({
       role="row"
       aria-rowindex={index + 1}
       aria-selected={picked || isOpen}
-      style={{ transform: `translateY(${top}px)`, height: `${height}px` }}
-      onClick={choose}
+      style={{ transform: `translateY(${p.top}px)`, height: `${p.height}px` }}
+      onClick={(ev) => choose(ev, e, thread.length === 1)}
       {...swipe}
     >
       <div class="row-check" role="gridcell">
@@ -145,51 +205,8 @@ export function Row({
         <span class="unread-dot" aria-hidden="true" />
       </div>
       <div class="row-main" role="gridcell">
-        <div class="row-line">
-          <span class="row-from">
-            {unread && <span class="sr-only">{t('row.unread')} </span>}
-            {who}
-          </span>
-          {thread.length > 1 && (
-            <span class="row-count" title={t('row.messages', { n: thread.length })}>
-              {thread.length}
-            </span>
-          )}
-          {outside && (
-            <span
-              class={`row-outside ${standing}`}
-              title={t(standing === 'failed' ? 'standing.failed.long' : 'standing.outside.long')}
-            >
-              <Icon name={standing === 'failed' ? 'warn' : 'outside'} />
-              <span>{t(standing === 'failed' ? 'standing.failed' : 'standing.outside')}</span>
-            </span>
-          )}
-          <time class="row-time" dateTime={e.receivedAt} title={fullDate(e.receivedAt)}>
-            {shortDate(e.receivedAt)}
-          </time>
-        </div>
-        <div class="row-line">
-          <span class="row-subject">{e.subject || t('no.subject')}</span>
-          {e.hasAttachment && (
-            <span class="row-mark" title={t('row.attachment')}>
-              <Icon name="attach" />
-              <span class="sr-only">{t('row.attachment')}</span>
-            </span>
-          )}
-          {e.keywords.$flagged && (
-            <span class="row-mark flagged" title={t('row.flagged')}>
-              <Icon name="flag" filled />
-              <span class="sr-only">{t('row.flagged')}</span>
-            </span>
-          )}
-          {compact && e.label && <LabelChip label={e.label} small />}
-        </div>
-        {!compact && (
-          <div class="row-line">
-            <span class="row-preview">{e.preview}</span>
-            {e.label && <LabelChip label={e.label} small />}
-          </div>
-        )}
+        <WhoLine email={e} who={who} count={thread.length} unread={unread} outgoing={outgoing} />
+        <WhatLines email={e} />
       </div>
     </div>
   );
