@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { markRead } from '../data/actions';
-import { emailSignal, loadEmails, loadThread, threadSignal } from '../data/store';
+import { emailSignal, loadEmails, loadThread, mailboxWithRole, threadSignal } from '../data/store';
 import { type Email, LABELS, type Label } from '../data/types';
 import { t } from '../kit/i18n';
 import { Icon } from '../kit/icons';
@@ -83,6 +83,13 @@ function useConversation(id: string) {
   return { failed, load };
 }
 
+/** In Trash and nowhere else. */
+function thrownAway(e: Email): boolean {
+  const trash = mailboxWithRole('trash');
+  const where = Object.keys(e.mailboxIds);
+  return !!trash && where.length === 1 && where[0] === trash.id;
+}
+
 /** The messages of a conversation that are here, oldest first. */
 function messagesOf(id: string, e: Email | undefined): Email[] {
   const ids = (e && threadSignal(e.threadId).value) || [id];
@@ -90,7 +97,8 @@ function messagesOf(id: string, e: Email | undefined): Email[] {
   const beingWritten = new Set(drafts.value.map((d) => d.stored.value));
   return ids
     .map((x) => emailSignal(x).value)
-    .filter((x): x is Email => !!x && !(x.keywords.$draft && beingWritten.has(x.id)));
+    .filter((x): x is Email => !!x && !(x.keywords.$draft && beingWritten.has(x.id)))
+    .filter((x) => x.id === id || s.mailbox.value?.role === 'trash' || !thrownAway(x));
 }
 
 function AnswerBar({ email }: { email: Email }): JSX.Element {
