@@ -308,6 +308,7 @@ const TASKS = {
       before[2],
     );
     await page.locator('.bottombar .primary').tap();
+    await page.waitForSelector('.composer .editor');
     const box = await page.locator('.composer').boundingBox();
     assert.equal(Math.round(box.width), 390);
     return page;
