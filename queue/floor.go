@@ -26,8 +26,9 @@ type floorKey struct {
 type floor struct {
 	low     time.Time
 	scanned time.Time // when a look last began at the beginning
-	lowered uint64    // counts lower calls, so that a look under way does not undo one
-	seen    uint64    // lowered, when the look under way began
+	// added is the lowest due time that was added since the look under way began,
+	// which that look may have missed; zero when nothing was.
+	added time.Time
 }
 
 func newFloors() *floors { return &floors{at: map[floorKey]*floor{}} }
@@ -40,24 +41,28 @@ func (f *floors) get(lane int, c Class) *floor {
 	return f.at[k]
 }
 
-// from gives where a look begins.
+// from gives where a look begins. Looks of one lane and class follow each other.
 func (f *floors) from(lane int, c Class, now time.Time) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x := f.get(lane, c)
-	x.seen = x.lowered
+	x.added = time.Time{}
 	if x.low.IsZero() || now.Sub(x.scanned) >= rescan || now.Before(x.scanned) {
 		x.scanned, x.low = now, time.Time{}
 	}
 	return x.low
 }
 
-// raise notes that a look which began at from found nothing below lowest.
-func (f *floors) raise(lane int, c Class, from, lowest time.Time) {
+// raise notes that nothing is due below a time, as the look under way has seen.
+func (f *floors) raise(lane int, c Class, to time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if x := f.get(lane, c); x.low.Equal(from) && x.seen == x.lowered && lowest.After(from) {
-		x.low = lowest
+	x := f.get(lane, c)
+	if !x.added.IsZero() && x.added.Before(to) {
+		to = x.added
+	}
+	if to.After(x.low) {
+		x.low = to
 	}
 }
 
@@ -66,7 +71,12 @@ func (f *floors) lower(lane int, c Class, due time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x := f.get(lane, c)
-	x.lowered++
+	if due.IsZero() {
+		due = time.Unix(0, 0)
+	}
+	if x.added.IsZero() || due.Before(x.added) {
+		x.added = due
+	}
 	if due.Before(x.low) {
 		x.low = due
 	}

@@ -196,6 +196,9 @@ func (q *Queue) Lease(ctx context.Context, lane int, c Class, limit int) ([]Leas
 		}
 		return nil
 	})
+	if err == nil && len(found) < limit {
+		q.floors.raise(lane, c, now) // all that was due is leased, and stands behind until
+	}
 	return out, next, err
 }
 
@@ -225,7 +228,7 @@ func (q *Queue) due(ctx context.Context, lane int, c Class, now time.Time, limit
 	if len(found) > 0 {
 		lowest = found[0].Until
 	}
-	q.floors.raise(lane, c, from, lowest)
+	q.floors.raise(lane, c, lowest)
 	return found, next, nil
 }
 
