@@ -170,8 +170,14 @@ type Lease struct {
 	Until time.Time // also the fencing token
 }
 
+// horizon is how far ahead of the present a look goes for what is due next. It
+// ends before the place where leases stand, which finished work leaves full of
+// deleted keys.
+const horizon = time.Minute
+
 // Lease takes up to limit recipients of a class that are due in a lane. It also
-// gives the time of the next one that is not due yet, zero where there is none.
+// gives the time of the next one that is due within a minute, zero where there is
+// none.
 func (q *Queue) Lease(ctx context.Context, lane int, c Class, limit int) ([]Lease, time.Time, error) {
 	now := q.clock.Now()
 	found, next, err := q.due(ctx, lane, c, now, limit)
@@ -205,8 +211,7 @@ func (q *Queue) Lease(ctx context.Context, lane int, c Class, limit int) ([]Leas
 // due lists what is due; Until holds the due time as it stands.
 func (q *Queue) due(ctx context.Context, lane int, c Class, now time.Time, limit int) (found []Lease, next time.Time, err error) {
 	from := q.floors.from(lane, c, now)
-	prefix := []byte{'N', byte(c)}
-	rg := kv.Range{From: keyDue(c, from, ItemID{}, 0), To: kv.PrefixEnd(prefix), Limit: limit + 1}
+	rg := kv.Range{From: keyDue(c, from, ItemID{}, 0), To: keyDue(c, now.Add(horizon), ItemID{}, 0), Limit: limit + 1}
 	err = q.kv.View(ctx, Lane(lane), func(r kv.Reader) error {
 		return r.Scan(rg, func(k, v []byte) bool {
 			if len(k) != 30 {

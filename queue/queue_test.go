@@ -119,14 +119,14 @@ func TestLostLeaseChangesNothing(t *testing.T) {
 func TestRetry(t *testing.T) {
 	w := newWorld(t)
 	it := w.promise(toGmail)
-	at := w.clock.Now().Add(time.Hour).Truncate(time.Microsecond)
+	at := w.clock.Now().Add(time.Minute - time.Second).Truncate(time.Microsecond)
 	w.must(w.q.Finish(t.Context(), []queue.Result{{Lease: w.lease(queue.Remote, 1)[0], Retry: at, Last: "451 later"}}, nil))
 	_, next, err := w.q.Lease(t.Context(), 0, queue.Remote, 10)
 	w.must(err)
 	if !next.Equal(at) {
 		t.Errorf("next %v want %v", next, at)
 	}
-	w.clock.Advance(time.Hour)
+	w.clock.Advance(time.Minute)
 	w.lease(queue.Remote, 1)
 	m, err := w.q.Get(t.Context(), it.ID)
 	w.must(err)
