@@ -33,7 +33,7 @@ func TestPolicyInBrowser(t *testing.T) {
 	}
 	for _, need := range []string{chromium, "../../web/node_modules/playwright-core", "../../web/dist/index.html"} {
 		if _, err := os.Stat(need); err != nil {
-			t.Skipf("not installed: %v", err)
+			t.Fatalf("not installed: %v; run make deps web", err)
 		}
 	}
 	base := freeBase(t)
