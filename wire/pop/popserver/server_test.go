@@ -347,6 +347,8 @@ func TestLarge(t *testing.T) {
 	d := newMemDrop()
 	var fail error
 	_, addr := serve(t, Config{AllowInsecureAuth: true, Login: func(context.Context, ConnInfo, string, string, string) (Session, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.open++
 		return &largeSession{memSession{d}, fail}, nil
 	}})
@@ -378,7 +380,9 @@ func TestLarge(t *testing.T) {
 	r.send("QUIT\r\n")
 	r.want("+OK")
 
+	d.mu.Lock()
 	fail = fault.New(fault.Corrupt, "mem", "The message is damaged.")
+	d.mu.Unlock()
 	r = dial(t, addr)
 	r.login()
 	r.send("RETR 1\r\nNOOP\r\n")
@@ -394,6 +398,8 @@ func TestStalledReader(t *testing.T) {
 	t.Parallel()
 	d := newMemDrop()
 	srv, addr := serve(t, Config{AllowInsecureAuth: true, WriteTimeout: 50 * time.Millisecond, Login: func(context.Context, ConnInfo, string, string, string) (Session, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		d.open++
 		return &largeSession{memSession{d}, nil}, nil
 	}})
